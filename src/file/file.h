@@ -1,0 +1,62 @@
+/* file/file.h - the world of bytes: mapped files, atomic writing, folders,
+ * compression, JSON, YAML, content hashes.  [door of file]
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SP_FILE_H
+#define SP_FILE_H
+#include <jansson.h>
+#include "../base/base.h"
+
+/* A file mapped read-only.  While a guard is open on this thread, a file that is
+ * truncated underneath (SIGBUS) becomes an error instead of a dead process. */
+struct sp_map { const unsigned char *at; size_t bytes; char *path; };
+enum sp_status sp_map_open(struct sp_map *m, const char *path, struct sp_err *err);
+void sp_map_close(struct sp_map *m);
+/* Copies bytes [from, from+n) of the map; a truncated file gives SP_IO with the file's name. */
+enum sp_status sp_map_copy(const struct sp_map *m, size_t from, size_t n, void *to, struct sp_err *err);
+/* Runs fn(arg) with faults inside the map turned into SP_IO. */
+enum sp_status sp_map_guard(const struct sp_map *m, enum sp_status (*fn)(void *arg, struct sp_err *err),
+                            void *arg, struct sp_err *err);
+
+/* Written under a temporary name in the same folder; commit syncs and renames. */
+struct sp_out { FILE *f; char *path, *temp; };
+enum sp_status sp_out_open(struct sp_out *o, const char *path, struct sp_err *err);
+enum sp_status sp_out_write(struct sp_out *o, const void *p, size_t n, struct sp_err *err);
+enum sp_status sp_out_commit(struct sp_out *o, struct sp_err *err); /* or says why not, and removes */
+void sp_out_abandon(struct sp_out *o);     /* safe after commit */
+enum sp_status sp_write_file(const char *path, const void *p, size_t n, struct sp_err *err);
+
+/* Whole file as text, at most max bytes; .gz and .zst are unpacked (max counts unpacked bytes). */
+enum sp_status sp_read_file(struct sp_text *out, const char *path, size_t max, struct sp_err *err);
+enum sp_status sp_make_folder(const char *path, struct sp_err *err);      /* like mkdir -p */
+bool sp_is_folder(const char *path);
+bool sp_is_file(const char *path);
+/* Regular files below path, sorted by name, at most max; into arena memory. */
+enum sp_status sp_list_files(const char *path, int max, struct sp_arena *mem, const char ***out,
+                             int *n, struct sp_err *err);
+char *sp_path_join(struct sp_arena *mem, const char *folder, const char *name);
+
+/* JSON (jansson).  Depth, duplicate keys and size are bounded. */
+enum sp_status sp_json_parse(json_t **out, const char *text, size_t n, const char *what, struct sp_err *err);
+enum sp_status sp_json_read(json_t **out, const char *path, size_t max, struct sp_err *err);
+enum sp_status sp_json_write(const char *path, const json_t *j, struct sp_err *err);
+/* Field readers: key absent gives `fallback`; wrong type or out of bounds is SP_FORMAT naming the key. */
+enum sp_status sp_json_int(const json_t *j, const char *key, int64_t min, int64_t max, int64_t fallback,
+                           int64_t *out, struct sp_err *err);
+enum sp_status sp_json_real(const json_t *j, const char *key, double min, double max, double fallback,
+                            double *out, struct sp_err *err);
+enum sp_status sp_json_bool(const json_t *j, const char *key, bool fallback, bool *out, struct sp_err *err);
+enum sp_status sp_json_text(const json_t *j, const char *key, const char *fallback, const char **out,
+                            struct sp_err *err);
+
+/* A recipe file: every scalar is handed to `each` as dotted key and text, in order; sequences repeat the key. */
+enum sp_status sp_yaml_read(const char *path,
+                            enum sp_status (*each)(void *self, const char *key, const char *value, struct sp_err *err),
+                            void *self, struct sp_err *err);
+
+/* BLAKE2b-256 (libsodium), in hex. */
+struct sp_hash { char hex[65]; };
+struct sp_hasher;
+enum sp_status sp_hash_bytes(struct sp_hash *out, const void *p, size_t n, struct sp_err *err);
+enum sp_status sp_hash_file(struct sp_hash *out, const char *path, struct sp_err *err);
+#endif

@@ -1,0 +1,23 @@
+/* graph/ops.h - every op by its C name, for builders and for gradient rules.
+ * Part of the door of graph for rooms that build graphs.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SP_OPS_H
+#define SP_OPS_H
+#include "graph.h"
+
+extern const struct sp_op sp_op_input, sp_op_state;
+
+/* matrix products */
+extern const struct sp_op sp_op_matmul, sp_op_pack;
+
+/* attention, positions, moving data */
+extern const struct sp_op sp_op_attention, sp_op_attention_back, sp_op_rope_table, sp_op_rope, sp_op_cache_append,
+    sp_op_cast, sp_op_slice, sp_op_slice_back, sp_op_concat, sp_op_put_rows, sp_op_transpose, sp_op_view, sp_op_rows;
+
+/* element by element, rows, reductions, optimizer */
+extern const struct sp_op sp_op_relu, sp_op_gelu, sp_op_gelu_erf, sp_op_silu, sp_op_tanh, sp_op_sigmoid, sp_op_exp,
+    sp_op_log, sp_op_square, sp_op_sqrt, sp_op_neg, sp_op_unary_back, sp_op_add, sp_op_mul, sp_op_scale, sp_op_glu,
+    sp_op_glu_back, sp_op_rmsnorm, sp_op_rmsnorm_back, sp_op_layernorm, sp_op_layernorm_back, sp_op_softmax,
+    sp_op_softmax_back, sp_op_xent, sp_op_embed, sp_op_embed_back, sp_op_dropout, sp_op_fill, sp_op_sum_rows,
+    sp_op_sum, sp_op_sumsq, sp_op_clip, sp_op_adamw, sp_op_sgd, sp_op_mse, sp_op_given_grad;
+#endif
