@@ -1,17 +1,33 @@
 # sparsam - GNU Make; `make help` lists the goals.
-CC      ?= gcc
+#
+# Only GNU Make itself is assumed: `make check` and `make demo` first install what
+# packages.txt names, then call make again, which only then asks pkg-config.
+# SPDX-License-Identifier: Apache-2.0
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 BUILD   ?= build
 OPT     ?= -O2
 SAN     ?=
-DNNL    ?= $(shell pkg-config --exists dnnl 2>/dev/null && echo 1 || (test -e /usr/include/dnnl.h && echo 1))
+PREFIX  ?= /usr/local
+DESTDIR ?=
 
-ARCH    := $(shell $(CC) -dumpmachine | cut -d- -f1)
+VERSION := $(shell awk '/define SPARSAM_VERSION /{gsub(/"/,"",$$3); print $$3}' include/sparsam.h)
+SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
+ARCH    := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 PKGS    := jansson yaml-0.1 sqlite3 libpcre2-8 libutf8proc zlib libzstd libsodium
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# DNNL=1 with oneDNN, DNNL= without; unset: as found.
+ifeq ($(origin DNNL),undefined)
+DNNL    := $(shell pkg-config --exists dnnl 2>/dev/null && echo 1 || (test -e /usr/include/dnnl.h && echo 1))
+endif
+
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith \
            -Wcast-align -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-missing-field-initializers -Werror
 CFLAGS_ALL = -std=gnu17 $(OPT) -g -fPIC -pthread -fvisibility=hidden -ffp-contract=off -fno-math-errno $(WARN) $(SAN) \
-           $(shell pkg-config --cflags $(PKGS)) $(if $(DNNL),-DSP_WITH_DNNL=1) $(CFLAGS)
-LIBS     = $(shell pkg-config --libs $(PKGS)) -lm -ldl -pthread
+           -Iinclude $(PKG_CFLAGS) $(if $(DNNL),-DSP_WITH_DNNL=1) $(CFLAGS)
+LIBS     = $(PKG_LIBS) -lm -ldl -pthread $(LDFLAGS)
 
 SRC     := $(sort $(wildcard src/*/*.c src/*/*/*.c))
 ifneq ($(ARCH),x86_64)
@@ -25,11 +41,24 @@ CLISRC  := $(filter src/cli/%,$(SRC))
 OBJ     := $(LIBSRC:src/%.c=$(BUILD)/obj/%.o)
 CLIOBJ  := $(CLISRC:src/%.c=$(BUILD)/obj/%.o)
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
+BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/bench_*.c)))
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/*.c)))
+FUZZERS := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard fuzz/fuzz_*.c)))
+# As many jobs as processors, unless the caller said.
+JOBS     = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
-all: $(BUILD)/sparsam
+##@ Building
+all: $(BUILD)/sparsam                    ## the program, at build/sparsam (the default)
 
 ISA_avx2   := -mavx2 -mfma -mf16c
 ISA_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+
+# Without the libraries every object fails in its own way: say it once instead.
+ifeq ($(PKG_LIBS),)
+$(OBJ) $(CLIOBJ): no-libraries
+endif
+no-libraries:
+	@echo "sparsam needs pkg-config and:$(PKGS:%= %)"; echo "Run tools/setup.sh, which installs packages.txt."; exit 1
 
 # Objects depend on the portable text they embed (.incbin) through -MMD's list or explicitly.
 $(BUILD)/obj/%_avx2.o: src/%_avx2.c
@@ -45,6 +74,8 @@ $(BUILD)/obj/%.o: src/%.c
 $(BUILD)/libsparsam.a: $(OBJ)
 	@rm -f $@
 	ar rcs $@ $^
+$(BUILD)/libsparsam.so: $(OBJ)
+	$(CC) $(SAN) -shared -Wl,-soname,libsparsam.so.$(SOMAJOR) -Wl,-z,defs -o $@ $^ $(LIBS)
 $(BUILD)/sparsam: $(CLIOBJ) $(BUILD)/libsparsam.a
 	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
@@ -52,15 +83,117 @@ $(BUILD)/sparsam: $(CLIOBJ) $(BUILD)/libsparsam.a
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libsparsam.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -Isrc -Itests -o $@ $< $(BUILD)/libsparsam.a $(shell pkg-config --libs cmocka) $(LIBS)
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libsparsam.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -Isrc -o $@ $< $(BUILD)/libsparsam.a $(LIBS)
+# examples see the public header alone
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libsparsam.a
+	@mkdir -p $(@D)
+	$(CC) -std=c17 $(OPT) $(WARN) $(SAN) -Iinclude -MMD -MP -o $@ $< $(BUILD)/libsparsam.a $(LIBS)
+# the ten lines at the top of the public header are a program: tests compile it
+$(BUILD)/header_example.c: include/sparsam.h
+	@mkdir -p $(@D)
+	awk '/^ \*     ?/ && on { print substr($$0, 8) } /^ \* A program:/ { on = 1 } /\*\//{ exit }' $< > $@
+$(BUILD)/header_example: $(BUILD)/header_example.c $(BUILD)/libsparsam.a
+	$(CC) -std=c17 $(OPT) $(WARN) $(SAN) -Iinclude -o $@ $< $(BUILD)/libsparsam.a $(LIBS)
+# fuzz targets: with the plain driver they run files, FUZZ=1 (clang) makes them search
+$(BUILD)/fuzz/%: fuzz/%.c fuzz/driver.c $(BUILD)/libsparsam.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(if $(FUZZ),-fsanitize=fuzzer) -MMD -MP -Isrc -o $@ $< $(if $(FUZZ),,fuzz/driver.c) $(BUILD)/libsparsam.a $(LIBS)
 
-unit: $(TESTS)
+examples: $(EXAMPLES) $(BUILD)/header_example ## programs built against include/sparsam.h alone
+
+##@ Trying and checking (each does its own set-up)
+demo:                                    ## the whole story on real text, in a few minutes
+	@tools/setup.sh
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@$(BUILD)/sparsam demo $(DEMO)
+
+check:                                   ## set-up, build, every test; closes with a count
+	@tools/setup.sh
+	@$(MAKE) --no-print-directory check-all
+
+TALLY   := build/tally
+ASAN    := BUILD=build-asan OPT=-O1 SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+# The sanitizer build of `check` is also the build without oneDNN: one build, two promises.
+PLAIN   := BUILD=build-plain OPT=-O1 SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" DNNL=
+check-all:
+	@mkdir -p build && : > $(TALLY)
+	@tools/run_tests.sh one $(TALLY) rooms tools/rooms.sh
+	@tools/run_tests.sh one $(TALLY) headers tools/headers.sh $(CC) $(CFLAGS_ALL)
+	@$(MAKE) -s --no-print-directory $(JOBS) all programs
+	@tools/run_tests.sh run $(TALLY) plain $(TESTS) $(wildcard tests/*.sh)
+	@$(MAKE) -s --no-print-directory $(JOBS) $(PLAIN) programs fuzzers
+	@$(MAKE) -s --no-print-directory $(PLAIN) TALLY=$(TALLY) run-sanitized
+	@tools/run_tests.sh sum $(TALLY)
+run-sanitized:
+	@tools/run_tests.sh run $(TALLY) asan,-dnnl $(TESTS)
+	@for f in $(FUZZERS); do tools/run_tests.sh one $(TALLY) fuzz $$f fuzz/corpus/$${f##*/fuzz_}; done
+programs: $(TESTS) $(EXAMPLES) $(if $(wildcard src/api/*.c),$(BUILD)/header_example)
+fuzzers: $(FUZZERS)
+
+unit: $(TESTS)                           ## unit tests alone, no set-up
 	@for t in $(TESTS); do echo "== $$t"; $$t || exit 1; done
+asan:                                    ## unit tests under the address and undefined-behaviour sanitizers
+	$(MAKE) unit $(ASAN)
+ubsan:                                   ## unit tests under the undefined-behaviour sanitizer alone
+	$(MAKE) unit BUILD=build-ubsan OPT=-O1 SAN="-fsanitize=undefined -fno-sanitize-recover=all"
+tsan:                                    ## threads: base, graph, learn under the thread sanitizer
+	$(MAKE) unit BUILD=build-tsan OPT=-O1 SAN="-fsanitize=thread" \
+	    TESTS="$(patsubst tests/%.c,build-tsan/tests/%,$(wildcard tests/test_base*.c tests/test_pool*.c tests/test_graph*.c tests/test_learn*.c))"
+FUZZ_SECONDS ?= 20
+fuzz:                                    ## search for crashes with clang's fuzzer, FUZZ_SECONDS each
+	$(MAKE) CC=clang BUILD=build-fuzz FUZZ=1 OPT=-O1 SAN="-fsanitize=address,undefined,fuzzer-no-link" fuzzers
+	@for f in $(notdir $(FUZZERS)); do mkdir -p build-fuzz/corpus/$${f#fuzz_}; \
+	    build-fuzz/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -artifact_prefix=build-fuzz/ \
+	        build-fuzz/corpus/$${f#fuzz_} fuzz/corpus/$${f#fuzz_} || exit 1; done
+cover:                                   ## lines that unit tests execute, a room a line
+	$(MAKE) -s $(JOBS) BUILD=build-cover OPT=-O0 SAN=--coverage programs
+	@find build-cover -name '*.gcda' -delete
+	@$(MAKE) -s BUILD=build-cover OPT=-O0 SAN=--coverage unit >/dev/null 2>&1 || echo "cover: some tests failed"
+	@tools/cover.sh build-cover
+bench: $(BENCHES)                        ## kernel rows and more, timed
+	@for b in $(BENCHES); do $$b || exit 1; done
 
-asan:
-	$(MAKE) unit BUILD=build-asan OPT=-O1 SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-
-clean:
+##@ Looking after the source
+rooms:                                   ## includes go through doors, as rooms.txt allows
+	@tools/rooms.sh
+headers:                                 ## every header compiles alone
+	@tools/headers.sh $(CC) $(CFLAGS_ALL)
+shape:                                   ## how long functions and files are
+	@tools/shape.sh
+catalog:                                 ## facts in catalog/*.csv to C
+	@if [ -x tools/catalog.sh ]; then tools/catalog.sh; else echo "catalog: no facts are compiled in yet"; fi
+setup:                                   ## installs what packages.txt names
+	@tools/setup.sh
+clean:                                   ## removes everything built
 	rm -rf build build-*
 
-.PHONY: all unit asan clean
--include $(OBJ:.o=.d) $(CLIOBJ:.o=.d)
+##@ Installing (DESTDIR, PREFIX)
+LIBDIR  ?= $(PREFIX)/lib
+install: all $(BUILD)/libsparsam.so $(BUILD)/sparsam.pc $(BUILD)/sparsam.1 ## program, libraries, header, pkg-config file, man page
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/include $(LIBDIR)/pkgconfig $(PREFIX)/share/man/man1)
+	install -m 755 $(BUILD)/sparsam $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 include/sparsam.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(BUILD)/libsparsam.a $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(BUILD)/libsparsam.so $(DESTDIR)$(LIBDIR)/libsparsam.so.$(VERSION)
+	ln -sf libsparsam.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libsparsam.so.$(SOMAJOR)
+	ln -sf libsparsam.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libsparsam.so
+	install -m 644 $(BUILD)/sparsam.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	install -m 644 $(BUILD)/sparsam.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+uninstall:                               ## removes what install put there
+	rm -f $(addprefix $(DESTDIR),$(PREFIX)/bin/sparsam $(PREFIX)/include/sparsam.h $(LIBDIR)/libsparsam.a \
+	    $(LIBDIR)/libsparsam.so $(LIBDIR)/libsparsam.so.$(SOMAJOR) $(LIBDIR)/libsparsam.so.$(VERSION) \
+	    $(LIBDIR)/pkgconfig/sparsam.pc $(PREFIX)/share/man/man1/sparsam.1)
+$(BUILD)/sparsam.pc: sparsam.pc.in Makefile include/sparsam.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@PKGS@|$(PKGS)|' $< > $@
+$(BUILD)/sparsam.1: $(BUILD)/sparsam
+	$(BUILD)/sparsam --man > $@
+
+help:                                    ## this list
+	@awk -F'##' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z]+:.*## / { split($$1, g, ":"); printf "  make %-10s %s\n", g[1], $$2 }' Makefile
+
+.PHONY: all no-libraries demo check check-all run-sanitized programs fuzzers examples unit asan ubsan tsan fuzz cover \
+    bench rooms headers shape catalog setup clean install uninstall help
+.SECONDARY: $(BUILD)/header_example.c
+-include $(OBJ:.o=.d) $(CLIOBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/bench/*.d $(BUILD)/fuzz/*.d)
