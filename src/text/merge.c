@@ -1,0 +1,179 @@
+/* text/merge.c - byte-pair encoding of one pre-token (Sennrich et al. 2016): the pair
+ * of lowest rank first, the leftmost of equals, by a heap of rank and place.
+ *
+ * An entry may be stale: it counts only if the pair at its place still has its rank
+ * (an equal rank means an equal result over the same text).  Short pre-tokens are
+ * kept in a direct-mapped cache.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include "inner.h"
+
+enum { CACHE = 1 << 14 }; /* slots */
+
+static enum sp_status reserve(struct sp_tok_scratch *w, size_t n, struct sp_err *err) {
+    if (!w->cache && !(w->cache = sp_zalloc(CACHE, sizeof *w->cache)))
+        return sp_tok_nomem(err);
+    if (n <= w->symbol_cap)
+        return SP_OK;
+    size_t cap = n < 256 ? 256 : n + n / 2;
+    struct sp_tok_symbol *symbol = sp_realloc(w->symbol, cap * sizeof *symbol);
+    if (symbol)
+        w->symbol = symbol;
+    uint64_t *heap = sp_realloc(w->heap, 3 * cap * sizeof *heap); /* n-1 pairs, then two a merge */
+    if (heap)
+        w->heap = heap;
+    if (!symbol || !heap)
+        return sp_tok_nomem(err);
+    w->symbol_cap = cap;
+    return SP_OK;
+}
+
+static void heap_push(struct sp_tok_scratch *w, uint64_t v) {
+    size_t i = w->heap_n++;
+    for (; i && w->heap[(i - 1) / 2] > v; i = (i - 1) / 2)
+        w->heap[i] = w->heap[(i - 1) / 2];
+    w->heap[i] = v;
+}
+
+static uint64_t heap_pop(struct sp_tok_scratch *w) {
+    uint64_t top = w->heap[0], v = w->heap[--w->heap_n];
+    size_t i = 0, n = w->heap_n;
+    for (size_t c; (c = 2 * i + 1) < n; i = c) {
+        c += c + 1 < n && w->heap[c + 1] < w->heap[c];
+        if (w->heap[c] >= v)
+            break;
+        w->heap[i] = w->heap[c];
+    }
+    if (n)
+        w->heap[i] = v;
+    return top;
+}
+
+static bool pair(const struct sp_tokenizer *t, int32_t left, uint64_t *value) {
+    const struct sp_tok_symbol *s = t->scratch.symbol;
+    int32_t right = s[left].next;
+    return s[left].id >= 0 && right >= 0 &&
+           sp_tok_map_get(&t->merge, (uint64_t)(uint32_t)s[left].id << 32 | (uint32_t)s[right].id, value);
+}
+
+static void offer(struct sp_tokenizer *t, int32_t left) {
+    uint64_t v;
+    if (left >= 0 && pair(t, left, &v))
+        heap_push(&t->scratch, (v >> 32) << 32 | (uint32_t)left);
+}
+
+/* symbol[0..n) in place; afterwards the live ones are linked from 0. */
+static void merge_all(struct sp_tokenizer *t, size_t n) {
+    struct sp_tok_symbol *s = t->scratch.symbol;
+    t->scratch.heap_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        s[i].prev = (int32_t)i - 1;
+        s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
+    }
+    for (size_t i = 0; i + 1 < n; i++)
+        offer(t, (int32_t)i);
+    while (t->scratch.heap_n) {
+        uint64_t top = heap_pop(&t->scratch), v;
+        int32_t left = (int32_t)(uint32_t)top;
+        if (!pair(t, left, &v) || v >> 32 != top >> 32)
+            continue;
+        int32_t right = s[left].next;
+        s[left].id = (int32_t)(uint32_t)v;
+        s[left].next = s[right].next;
+        s[right].id = -1;
+        if (s[left].next >= 0)
+            s[s[left].next].prev = left;
+        offer(t, s[left].prev);
+        offer(t, left);
+    }
+}
+
+static enum sp_status unknown(const char *s, size_t n, int32_t code, struct sp_err *err) {
+    if (code >= 0x80)
+        sp_fail(err, SP_MISSING, "the character U+%04X (%.*s) isn't in the tokenizer's vocabulary", (unsigned)code,
+                (int)n, s);
+    else
+        sp_fail(err, SP_MISSING, "the byte 0x%02X isn't in the tokenizer's vocabulary", (unsigned char)*s);
+    return sp_remedy(err, "use a tokenizer made from text that has it");
+}
+
+/* The next character (byte-level: byte) of s as symbols.  *len: bytes used. */
+static enum sp_status symbols_of(struct sp_tokenizer *t, const char *s, size_t n, size_t *len, size_t *count,
+                                 struct sp_err *err) {
+    struct sp_tok_symbol *out = t->scratch.symbol;
+    int32_t code = (unsigned char)*s, id;
+    *len = 1;
+    if (!t->byte_level)
+        sp_tok_class_at((const unsigned char *)s, n, len, &code);
+    id = t->byte_level ? t->byte_id[code] : sp_tok_names_get(&t->names, s, *len);
+    if (id >= 0) {
+        out[(*count)++].id = id;
+        return SP_OK;
+    }
+    bool bytes = !t->byte_level && t->byte_fallback;
+    for (size_t i = 0; i < *len && bytes; i++)
+        bytes = t->byte_id[(unsigned char)s[i]] >= 0;
+    for (size_t i = 0; i < *len && bytes; i++)
+        out[(*count)++].id = t->byte_id[(unsigned char)s[i]];
+    if (bytes)
+        return SP_OK;
+    if (t->unk < 0)
+        return unknown(s, *len, code, err);
+    if (!t->fuse_unk || !*count || out[*count - 1].id != t->unk)
+        out[(*count)++].id = t->unk;
+    return SP_OK;
+}
+
+static enum sp_status encode(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out,
+                             struct sp_err *err) {
+    size_t count = 0, len;
+    for (size_t at = 0; at < n; at += len)
+        TRY(symbols_of(t, s + at, n - at, &len, &count, err));
+    if (!t->merge.n) {
+        for (size_t i = 0; i < count; i++)
+            sp_ids_add(out, t->scratch.symbol[i].id);
+        return SP_OK;
+    }
+    merge_all(t, count);
+    for (int32_t i = count ? 0 : -1; i >= 0; i = t->scratch.symbol[i].next)
+        sp_ids_add(out, t->scratch.symbol[i].id);
+    return SP_OK;
+}
+
+static void remember(struct sp_tok_cached *c, uint64_t hash, const char *s, size_t n, const int32_t *ids,
+                     size_t n_ids) {
+    if (n_ids > SP_COUNT(c->ids))
+        return;
+    c->hash = hash;
+    c->n_key = (uint8_t)n;
+    c->n_ids = (uint8_t)n_ids;
+    memcpy(c->key, s, n);
+    memcpy(c->ids, ids, n_ids * sizeof *ids);
+}
+
+enum sp_status sp_tok_word(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out, struct sp_err *err) {
+    if (!n)
+        return SP_OK;
+    TRY(reserve(&t->scratch, n, err));
+    int32_t whole = t->ignore_merges ? sp_tok_names_get(&t->names, s, n) : -1;
+    if (whole >= 0) {
+        sp_ids_add(out, whole);
+        return out->full ? sp_tok_nomem(err) : SP_OK;
+    }
+    bool cached = n <= sizeof t->scratch.cache->key && t->merge.n;
+    uint64_t hash = cached ? sp_tok_hash(s, n) : 0;
+    struct sp_tok_cached *c = &t->scratch.cache[hash & (CACHE - 1)];
+    if (cached && c->hash == hash && c->n_key == n && memcmp(c->key, s, n) == 0) {
+        for (int i = 0; i < c->n_ids; i++)
+            sp_ids_add(out, c->ids[i]);
+        return out->full ? sp_tok_nomem(err) : SP_OK;
+    }
+    size_t before = out->n;
+    TRY(encode(t, s, n, out, err));
+    if (out->full)
+        return sp_tok_nomem(err);
+    if (cached)
+        remember(c, hash, s, n, out->at + before, out->n - before);
+    return SP_OK;
+}
