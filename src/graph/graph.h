@@ -26,6 +26,7 @@ enum { SP_DIMS_MAX = 4, SP_IN_MAX = 8, SP_OUT_MAX = 4, SP_NODES_MAX = 1 << 20 };
 struct sp_type { int n; int64_t dim[SP_DIMS_MAX]; enum sp_format format; };
 struct sp_type sp_type_of(enum sp_format f, int n, const int64_t *dim);
 #define SP_TYPE(f, ...) sp_type_of(f, (int)SP_COUNT(((int64_t[]){ __VA_ARGS__ })), (int64_t[]){ __VA_ARGS__ })
+bool sp_type_equal(const struct sp_type *a, const struct sp_type *b);
 int64_t sp_type_elements(const struct sp_type *t);
 int64_t sp_type_bytes(const struct sp_type *t);
 int64_t sp_type_cols(const struct sp_type *t);      /* last dimension, 1 for a scalar */
@@ -57,16 +58,18 @@ struct sp_node {
     enum sp_state_kind state_kind;      /* op state only */
     bool needs_grad;                    /* set when built: some input leads to a trainable parameter */
     bool trainable;                     /* op state only */
+    bool in_place;                      /* outputs are written over what alias[] names, which need not die here */
 };
 
 /* What one step does, by class; bytes are what the kernel must move at least. */
 struct sp_count {
     double flops_matmul, flops_attention, flops_other, bytes_read, bytes_written;
-    double flops_by_part[SP_PARTS], flops_recompute_attention;
+    double flops_by_part[SP_PARTS];
     int64_t steps;
 };
 
-/* One op = one file defining one of these + one row in ops.c.  in[] are types in node order. */
+/* One op = one file defining one of these + one row in ops.c.  in[] are types in node order; an operand
+ * left out has n = -1. */
 struct sp_graph;
 struct sp_op {
     const char *name, *help;
@@ -80,8 +83,10 @@ struct sp_op {
     /* Fills sizes, strides, formats, numbers.  Pointers are bound by lowering: fields of kind IN take the
      * node's inputs in order, OUT its outputs, WORK the workspace. */
     void (*args)(const struct sp_node *n, const struct sp_type *in, void *args);
-    /* alias[o] = 1+i: output o is written over input i (required when must_alias, else when i dies here). */
+    /* alias[o] = 1+i: output o is written over input i (always when must_alias, else when i dies here).  An
+     * optional input i left out is an accumulator: sp_graph_grad may put the gradient's state there. */
     int8_t alias[SP_OUT_MAX];
+    uint8_t optional_out;               /* bit o: the kernel leaves output o out when it is bound NULL */
     bool must_alias, view;              /* view: output 0 is input 0 (+ attr.i[0] elements), no step at all */
     bool plan_only;
 };
@@ -121,7 +126,8 @@ enum sp_status sp_graph_recompute(struct sp_graph **g, struct sp_err *err);
 /* Language-model loss over chunks of at most `rows` rows of logits; x[M,C], w[V,C], targets i32[M], weights f32[M].
  * Gradients, when needed, are made chunk by chunk.  Returns the summed loss (scalar). */
 sp_ref sp_graph_lm_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights, int64_t rows, enum sp_format compute);
-/* Update program: clipped AdamW over every gradient of `micro`; inputs "lr", "max_norm", "step"; output "grad_norm". */
+/* Update program: clipped AdamW over every gradient of `micro`; inputs "lr", "max_norm", "step"; the norm before
+ * clipping is value "clip:1".  decays NULL: matrices decay, vectors do not. */
 struct sp_adamw { double beta1, beta2, eps, decay; bool (*decays)(const char *name, const struct sp_type *t); };
 enum sp_status sp_graph_adamw(struct sp_graph *update, const struct sp_graph *micro, const struct sp_adamw *o, struct sp_err *err);
 /* Where the machine's matrix rows want packed weights: reads them from state "pack/..." that `refresh` writes. */
@@ -137,7 +143,7 @@ const struct sp_state_entry *sp_state_find(const struct sp_state *s, const char 
 struct sp_place { int64_t at; bool in_state; bool none; };
 struct sp_step {
     const struct sp_kernel *kernel; const struct sp_kernel_row *row;
-    int32_t node; int8_t n_ptr; struct sp_place ptr[SP_IN_MAX + SP_OUT_MAX + 1]; /* by pointer field */
+    int32_t node; int8_t n_ptr; double flops, bytes; struct sp_place ptr[SP_IN_MAX + SP_OUT_MAX + 1]; /* by pointer field */
     _Alignas(8) unsigned char args[SP_KERNEL_ARGS_MAX];
 };
 struct sp_named { const char *name; struct sp_place place; struct sp_type type; };
@@ -149,8 +155,8 @@ struct sp_program {
     struct sp_count count;
     struct sp_arena mem;
 };
-/* Drops what nobody wants, fuses accumulation, picks rows, lays out.  `want`: names kept until the end.
- * count_only: no steps are kept (large graphs). */
+/* Drops what nobody wants, picks rows, lays out.  `want`: names kept until the end; what writes into the
+ * state region is always kept.  Adds the graph's state entries to `state`. */
 enum sp_status sp_lower(const struct sp_graph *g, const char *name, const char *const *want, int n_want,
                         const struct sp_machine *m, struct sp_state *state, struct sp_program *out, struct sp_err *err);
 void sp_program_clear(struct sp_program *p);
@@ -159,7 +165,7 @@ const struct sp_named *sp_program_find(const struct sp_program *p, const char *n
 /* ---- the three readings ---- */
 /* counted: p->count, p->arena_bytes, state->bytes; by kernel row: */
 struct sp_row_count { const struct sp_kernel_row *row; double flops, bytes; int64_t steps; };
-int sp_program_rows(const struct sp_program *p, const struct sp_graph *g, struct sp_row_count *out, int max);
+int sp_program_rows(const struct sp_program *p, struct sp_row_count *out, int max);
 
 /* run: bound once to memory, then no allocation.  arena and state 64-byte aligned; scratch inside exec. */
 struct sp_exec {
