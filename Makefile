@@ -29,7 +29,7 @@ CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(OPT) -g -fPIC -pthread -fvisibility=hidd
            -Iinclude $(PKG_CFLAGS) $(if $(DNNL),-DSP_WITH_DNNL=1) $(CFLAGS)
 LIBS     = $(PKG_LIBS) -lm -ldl -pthread $(LDFLAGS)
 
-SRC     := $(sort $(wildcard src/*/*.c src/*/*/*.c))
+SRC     := $(sort $(filter-out src/kernel/portable/%,$(wildcard src/*/*.c src/*/*/*.c)))
 ifneq ($(ARCH),x86_64)
 SRC     := $(filter-out %_avx2.c %_avx512.c,$(SRC))
 endif
