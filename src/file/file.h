@@ -56,7 +56,6 @@ enum sp_status sp_yaml_read(const char *path,
 
 /* BLAKE2b-256 (libsodium), in hex. */
 struct sp_hash { char hex[65]; };
-struct sp_hasher;
 enum sp_status sp_hash_bytes(struct sp_hash *out, const void *p, size_t n, struct sp_err *err);
 enum sp_status sp_hash_file(struct sp_hash *out, const char *path, struct sp_err *err);
 #endif

@@ -1,0 +1,115 @@
+/* file/json.c - JSON through jansson, with our memory and our limits.
+ *
+ * Jansson refuses nesting past 2048 and, with the flag, duplicate keys.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "file.h"
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void use_our_memory(void)
+{
+    json_set_alloc_funcs(sp_alloc, sp_free);
+}
+
+enum sp_status sp_json_parse(json_t **out, const char *text, size_t n, const char *what, struct sp_err *err)
+{
+    json_error_t e;
+    pthread_once(&once, use_our_memory);
+    json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
+    if (!j && json_error_code(&e) == json_error_out_of_memory)
+        return sp_fail(err, SP_NOMEM, "no memory for the JSON of %s", what);
+    if (!j)
+        return sp_fail(err, SP_FORMAT, "%s is not sound JSON: line %d column %d: %s", what, e.line, e.column, e.text);
+    *out = j;
+    return SP_OK;
+}
+
+enum sp_status sp_json_read(json_t **out, const char *path, size_t max, struct sp_err *err)
+{
+    struct sp_text t = { 0 };
+    TRY(sp_read_file(&t, path, max, err));
+    enum sp_status st = sp_json_parse(out, t.at, t.n, path, err);
+    sp_text_clear(&t);
+    return st;
+}
+
+enum sp_status sp_json_write(const char *path, const json_t *j, struct sp_err *err)
+{
+    pthread_once(&once, use_our_memory);
+    char *s = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    if (!s)
+        return sp_fail(err, SP_NOMEM, "no memory for the JSON of %s", path);
+    size_t n = strlen(s);
+    s[n] = '\n'; /* in the place of the NUL */
+    enum sp_status st = sp_write_file(path, s, n + 1, err);
+    sp_free(s);
+    return st;
+}
+
+static enum sp_status wrong(const char *key, const char *wanted, const json_t *found, struct sp_err *err)
+{
+    static const char *const names[] = { "an object", "a list", "text", "a whole number", "a number", "true", "false", "null" };
+    return sp_fail(err, SP_FORMAT, "\"%s\" must be %s, not %s", key, wanted, names[json_typeof(found)]);
+}
+
+static const json_t *present(const json_t *j, const char *key)
+{
+    const json_t *v = json_object_get(j, key);
+    return v && !json_is_null(v) ? v : NULL;
+}
+
+enum sp_status sp_json_int(const json_t *j, const char *key, int64_t min, int64_t max, int64_t fallback, int64_t *out, struct sp_err *err)
+{
+    const json_t *v = present(j, key);
+    if (!v) {
+        *out = fallback;
+        return SP_OK;
+    }
+    double r = json_is_real(v) ? json_real_value(v) : 0;
+    bool whole = json_is_real(v) && fabs(r) < 0x1p53 && floor(r) >= r;
+    if (!json_is_integer(v) && !whole)
+        return wrong(key, "a whole number", v, err);
+    int64_t i = whole ? (int64_t)r : json_integer_value(v);
+    if (i < min || i > max)
+        return sp_fail(err, SP_FORMAT, "\"%s\" must be from %lld to %lld, not %lld", key, (long long)min, (long long)max, (long long)i);
+    *out = i;
+    return SP_OK;
+}
+
+enum sp_status sp_json_real(const json_t *j, const char *key, double min, double max, double fallback, double *out, struct sp_err *err)
+{
+    const json_t *v = present(j, key);
+    if (!v) {
+        *out = fallback;
+        return SP_OK;
+    }
+    if (!json_is_number(v))
+        return wrong(key, "a number", v, err);
+    double r = json_number_value(v);
+    if (!(r >= min && r <= max))
+        return sp_fail(err, SP_FORMAT, "\"%s\" must be from %g to %g, not %g", key, min, max, r);
+    *out = r;
+    return SP_OK;
+}
+
+enum sp_status sp_json_bool(const json_t *j, const char *key, bool fallback, bool *out, struct sp_err *err)
+{
+    const json_t *v = present(j, key);
+    if (v && !json_is_boolean(v))
+        return wrong(key, "true or false", v, err);
+    *out = v ? json_is_true(v) : fallback;
+    return SP_OK;
+}
+
+enum sp_status sp_json_text(const json_t *j, const char *key, const char *fallback, const char **out, struct sp_err *err)
+{
+    const json_t *v = present(j, key);
+    if (v && !json_is_string(v))
+        return wrong(key, "text", v, err);
+    *out = v ? json_string_value(v) : fallback;
+    return SP_OK;
+}

@@ -1,0 +1,119 @@
+/* file/map.c - files mapped read-only; one truncated underneath gives a
+ * sentence instead of SIGBUS.
+ *
+ * A guarded stretch notes the range and a place to jump to, a thread each.  A
+ * fault outside it goes to the handler that was there before.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+
+static _Thread_local struct { const unsigned char *from, *to; sigjmp_buf *back; } guard;
+static struct sigaction before;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void on_bus(int number, siginfo_t *info, void *context)
+{
+    const unsigned char *at = info->si_addr;
+    if (guard.back && at >= guard.from && at < guard.to)
+        siglongjmp(*guard.back, 1);
+    if (before.sa_flags & SA_SIGINFO && before.sa_sigaction) {
+        before.sa_sigaction(number, info, context);
+        return;
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void install(void)
+{
+    struct sigaction a;
+    memset(&a, 0, sizeof a);
+    a.sa_sigaction = on_bus;
+    a.sa_flags = SA_SIGINFO | SA_NODEFER;
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGBUS, &a, &before);
+}
+
+static enum sp_status map_fd(struct sp_map *m, int fd, const char *path, struct sp_err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return sp_fail(err, SP_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return sp_fail(err, SP_IO, "%s is not a regular file", path);
+    void *at = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    if (at == MAP_FAILED)
+        return sp_fail(err, SP_IO, "%s can't be mapped: %s", path, strerror(errno));
+    char *copy = sp_strdup(path);
+    if (!copy) {
+        if (at)
+            munmap(at, (size_t)st.st_size);
+        return sp_fail(err, SP_NOMEM, "no memory to map %s", path);
+    }
+    *m = (struct sp_map){ at, (size_t)st.st_size, copy };
+    return SP_OK;
+}
+
+enum sp_status sp_map_open(struct sp_map *m, const char *path, struct sp_err *err)
+{
+    pthread_once(&once, install);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return sp_fail(err, errno == ENOENT ? SP_MISSING : SP_IO, "%s: %s", path, strerror(errno));
+    enum sp_status st = map_fd(m, fd, path, err);
+    close(fd);
+    return st;
+}
+
+void sp_map_close(struct sp_map *m)
+{
+    if (m->at)
+        munmap((void *)(uintptr_t)m->at, m->bytes);
+    sp_free(m->path);
+    *m = (struct sp_map){ 0 };
+}
+
+enum sp_status sp_map_guard(const struct sp_map *m, enum sp_status (*fn)(void *arg, struct sp_err *err), void *arg, struct sp_err *err)
+{
+    sigjmp_buf back;
+    __typeof__(guard) outer = guard;
+    if (sigsetjmp(back, 1)) {
+        guard = outer;
+        sp_fail(err, SP_IO, "%s became shorter while it was read", m->path);
+        return sp_remedy(err, "write files under another name and rename them");
+    }
+    guard.from = m->at;
+    guard.to = m->at + m->bytes;
+    guard.back = &back;
+    enum sp_status st = fn(arg, err);
+    guard = outer;
+    return st;
+}
+
+struct copy { const unsigned char *from; void *to; size_t n; };
+
+static enum sp_status do_copy(void *arg, struct sp_err *err)
+{
+    const struct copy *c = arg;
+    (void)err;
+    memcpy(c->to, c->from, c->n);
+    return SP_OK;
+}
+
+enum sp_status sp_map_copy(const struct sp_map *m, size_t from, size_t n, void *to, struct sp_err *err)
+{
+    if (n > m->bytes || from > m->bytes - n)
+        return sp_fail(err, SP_FORMAT, "%s has %zu bytes, %zu from %zu were wanted", m->path, m->bytes, n, from);
+    if (!n)
+        return SP_OK;
+    return sp_map_guard(m, do_copy, &(struct copy){ m->at + from, to, n }, err);
+}
