@@ -1,9 +1,109 @@
-/* cli/main.c - the command line.
+/* cli/main.c - the command line: the only place that prints an error or picks an
+ * exit status (0 done, 1 failed, 2 wrong usage).
+ *
+ * Nothing is started before a verb runs, so that --version answers at once.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
+#include <errno.h>
+#include <string.h>
+#include <sparsam.h>
+#include "verb.h"
 
-int main(void)
+/* Asked for before the line could be understood: errors honour it too. */
+static bool asks_json(int argc, char **argv)
 {
-    puts("sparsam");
-    return 0;
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--json"))
+            return true;
+    return false;
+}
+
+static enum sp_status print_json(json_t *j, struct sp_err *err)
+{
+    if (json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) || putchar('\n') == EOF)
+        return sp_fail(err, SP_IO, "standard output: the answer could not be written");
+    return SP_OK;
+}
+
+static void report_error(const struct verb *v, bool json, const struct sp_err *err)
+{
+    char line[1200];
+    fprintf(stderr, "sparsam%s%s: %s\n", v ? " " : "", v ? v->name : "", sp_err_line(err, line, sizeof line));
+    if (!json)
+        return;
+    json_t *j = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}}", "schema", "sparsam.error/1", "error", "code",
+                          sp_status_name(err->status), "what", err->what, "where", err->where, "remedy", err->remedy);
+    if (j)
+        print_json(j, &(struct sp_err){ 0 });
+    else /* a sentence that is not UTF-8 */
+        printf("{\"schema\":\"sparsam.error/1\",\"error\":{\"code\":\"%s\",\"what\":\"\",\"where\":\"\",\"remedy\":\"\"}}\n",
+               sp_status_name(err->status));
+    json_decref(j);
+}
+
+static enum sp_status run_verb(const struct verb *v, int argc, char **argv, struct verb_call *call, struct sp_arena *mem,
+                               struct sp_err *err)
+{
+    enum verb_wanted wanted;
+    struct sp_option_set set[VERB_SETS_MAX];
+    TRY(sp_verb_parse(v, argc, argv, call, mem, &wanted, err));
+    if (wanted == VERB_HELP) {
+        sp_help_verb(v, stdout);
+        return SP_OK;
+    }
+    if (wanted == VERB_PRINT_RECIPE) {
+        sp_option_yaml(set, sp_verb_sets(call, set), stdout);
+        return SP_OK;
+    }
+    sp_log_set(call->common.quiet ? SP_LOG_ERROR : SP_LOG_WARN);
+    sp_signals_install();
+    TRY(v->run(call, err));
+    return call->common.json && call->answer ? print_json(call->answer, err) : SP_OK;
+}
+
+/* sparsam, --help, help [VERB], --version, --man: true when answered. */
+static bool answer_itself(int argc, char **argv)
+{
+    const char *first = argc > 1 ? argv[1] : "--help";
+    if (!strcmp(first, "help") && argc > 2 && sp_verb_find(argv[2]))
+        sp_help_verb(sp_verb_find(argv[2]), stdout);
+    else if (!strcmp(first, "--help") || !strcmp(first, "-h") || (!strcmp(first, "help") && argc == 2))
+        sp_help_overview(stdout);
+    else if (!strcmp(first, "--version"))
+        puts("sparsam " SPARSAM_VERSION);
+    else if (!strcmp(first, "--man"))
+        sp_help_man(stdout);
+    else
+        return false;
+    return true;
+}
+
+static enum sp_status no_such_verb(const char *name, struct sp_err *err)
+{
+    const char *near = sp_verb_nearest(name);
+    sp_fail(err, SP_USAGE, name[0] == '-' ? "no verb before the option %s" : "no verb is called \"%s\"", name);
+    if (near)
+        return sp_remedy(err, "did you mean \"sparsam %s\"? sparsam --help lists all", near);
+    return sp_remedy(err, "sparsam --help lists all verbs");
+}
+
+int main(int argc, char **argv)
+{
+    struct sp_err err = { 0 };
+    struct sp_arena mem = { 0 };
+    struct verb_call call = { 0 };
+    const struct verb *v = argc > 1 ? sp_verb_find(argv[1]) : NULL;
+    if (v)
+        run_verb(v, argc - 2, argv + 2, &call, &mem, &err);
+    else if (!answer_itself(argc, argv))
+        no_such_verb(argc > 2 && !strcmp(argv[1], "help") ? argv[2] : argv[1], &err);
+    if (fflush(stdout) || ferror(stdout))
+        if (!err.status)
+            sp_fail(&err, SP_IO, "standard output: %s", strerror(errno));
+    if (err.status)
+        report_error(v, asks_json(argc, argv), &err);
+    json_decref(call.answer);
+    sp_arena_clear(&mem);
+    if (call.exit_status)
+        return call.exit_status;
+    return err.status == SP_USAGE ? 2 : err.status != SP_OK;
 }
