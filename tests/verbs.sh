@@ -1,0 +1,67 @@
+#!/bin/sh
+# tests/verbs.sh - what every verb owes: help, exit statuses, sentences, JSON errors.
+# SPDX-License-Identifier: Apache-2.0
+set -u
+cd "$(dirname "$0")/.."
+program=$PWD/${BUILD:-build}/sparsam
+passed=0 failed=0
+temp=$(mktemp -d)
+trap 'rm -rf "$temp"' EXIT
+export SPARSAM_LEDGER="$temp/ledger.db"
+
+ok() { # what, status of a check
+    if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1"; cat "$temp/out" "$temp/err"; fi
+}
+# Runs the program; its status must be $1.
+gives() {
+    want=$1
+    shift
+    "$program" "$@" >"$temp/out" 2>"$temp/err"
+    status=$?
+    [ "$status" = "$want" ]
+    ok "sparsam $*: exit status $status, wanted $want" $?
+}
+says() { grep -q -- "$2" "$temp/$1"; ok "\"$2\" in $1" $?; }
+# One JSON object and nothing else; tools that can tell: jq, else the C test program does it.
+parses() {
+    if command -v jq >/dev/null 2>&1; then
+        jq -e 'type == "object"' "$temp/out" >/dev/null 2>&1
+        ok "standard output is one JSON object" $?
+    fi
+}
+
+gives 0; says out "usage: sparsam VERB"
+gives 0 --help; says out "sparsam VERB --help"
+gives 0 --version; says out "^sparsam [0-9]"
+gives 2 no-such-verb; says err "no-such-verb"
+gives 2 techniqes; says err 'did you mean "sparsam techniques"'
+gives 2 techniqes --json; says err "no verb"; says out '"code": "USAGE"'; says out '"schema": "sparsam.error/1"'; parses
+gives 2 --ledgr; says err "ledgr"
+gives 0 --man; says out "^.TH SPARSAM 1"
+cp "$temp/out" "$temp/man"
+
+for verb in $(sed -n 's/^extern const struct verb \(.*\);/\1/p' src/cli/verbs.c | tr ', ' '\n\n' | sed -n 's/^sp_verb_//p'); do
+    gives 0 "$verb" --help
+    says out "usage: sparsam $verb"; says out "--json"; says out "--quiet"; says out "  sparsam $verb"
+    grep -q "sparsam $verb" "$temp/man"; ok "$verb is in the manual" $?
+    # every option of the help stands in the manual
+    for option in $(grep -o '^ *\(-[a-zA-Z], \)\{0,1\}--[a-z0-9-]*' "$temp/out" | grep -o -- '--[a-z0-9-]*' | sort -u); do
+        plain=$(echo "$option" | sed 's/-/\\\\\\{0,1\\}-/g')
+        grep -q -e "$plain" "$temp/man"; ok "$verb: $option is in the manual" $?
+    done
+    gives 2 "$verb" --no-such-option; says err "no-such-option"
+    gives 2 "$verb" --no-such-option --json; says out '"code": "USAGE"'; says out '"remedy"'; parses
+    gives 2 "$verb" --threads many; says err "threads"; says err "many"
+    gives 2 "$verb" --threads 100000; says err "threads"; says err "100000"; says err "256"
+    gives 2 "$verb" --quite; says err "quiet"
+done
+gives 2 techniques surplus; says err "surplus"
+gives 0 techniques --json; says out '"schema": "sparsam.techniques/1"'; parses
+
+if command -v groff >/dev/null 2>&1; then
+    groff -man -Tascii -ww "$temp/man" >"$temp/out" 2>"$temp/err"
+    [ ! -s "$temp/err" ]; ok "groff takes the manual without a warning" $?
+fi
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]
