@@ -123,11 +123,11 @@ check-all:
 	@tools/run_tests.sh one $(TALLY) headers tools/headers.sh $(CC) $(CFLAGS_ALL)
 	@$(MAKE) -s --no-print-directory $(JOBS) all programs
 	@tools/run_tests.sh run $(TALLY) plain $(TESTS) $(wildcard tests/*.sh)
-	@$(MAKE) -s --no-print-directory $(JOBS) $(PLAIN) programs fuzzers
+	@$(MAKE) -s --no-print-directory $(JOBS) $(PLAIN) all programs fuzzers
 	@$(MAKE) -s --no-print-directory $(PLAIN) TALLY=$(TALLY) run-sanitized
 	@tools/run_tests.sh sum $(TALLY)
 run-sanitized:
-	@tools/run_tests.sh run $(TALLY) asan,-dnnl $(TESTS)
+	@BUILD=$(BUILD) tools/run_tests.sh run $(TALLY) sanitize $(TESTS) $(wildcard tests/*.sh)
 	@for f in $(FUZZERS); do tools/run_tests.sh one $(TALLY) fuzz $$f fuzz/corpus/$${f##*/fuzz_}; done
 programs: $(TESTS) $(EXAMPLES) $(if $(wildcard src/api/*.c),$(BUILD)/header_example)
 fuzzers: $(FUZZERS)

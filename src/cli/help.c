@@ -30,7 +30,7 @@ void sp_help_overview(FILE *out)
 
 void sp_help_verb(const struct verb *v, FILE *out)
 {
-    fprintf(out, "sparsam %s: %s\n\nusage: sparsam %s [options]%s%s\n\n%s\n", v->name, v->help, v->name,
+    fprintf(out, "sparsam %s: %s\n\nusage: sparsam %s [options]%s%s\n\n%s", v->name, v->help, v->name,
             *v->operands ? " " : "", v->operands, v->text);
     for (const struct verb_set *s = v->sets; s < v->sets + VERB_SETS_MAX && s->table; s++)
         sp_option_help(s->table, out);
