@@ -129,7 +129,7 @@ check-all:
 run-sanitized:
 	@BUILD=$(BUILD) tools/run_tests.sh run $(TALLY) sanitize $(TESTS) $(wildcard tests/*.sh)
 	@for f in $(FUZZERS); do tools/run_tests.sh one $(TALLY) fuzz $$f fuzz/corpus/$${f##*/fuzz_}; done
-programs: $(TESTS) $(EXAMPLES) $(if $(wildcard src/api/*.c),$(BUILD)/header_example)
+programs: $(TESTS) $(EXAMPLES) $(if $(wildcard src/api/machine.c),$(BUILD)/header_example)
 fuzzers: $(FUZZERS)
 
 unit: $(TESTS)                           ## unit tests alone, no set-up

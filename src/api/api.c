@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include "api.h"
-#include "../meter/meter.h"
 
 #define X(name, value, text) _Static_assert((int)SPARSAM_##name == (int)SP_##name, "the public status numbers");
 SP_STATUS_MAP(X)
