@@ -127,7 +127,7 @@ check-all:
 	@$(MAKE) -s --no-print-directory $(PLAIN) TALLY=$(TALLY) run-sanitized
 	@tools/run_tests.sh sum $(TALLY)
 run-sanitized:
-	@BUILD=$(BUILD) tools/run_tests.sh run $(TALLY) sanitize $(TESTS) $(wildcard tests/*.sh)
+	@BUILD=$(BUILD) tools/run_tests.sh run $(TALLY) sanitize $(TESTS) tests/verbs.sh
 	@for f in $(FUZZERS); do tools/run_tests.sh one $(TALLY) fuzz $$f fuzz/corpus/$${f##*/fuzz_}; done
 programs: $(TESTS) $(EXAMPLES) $(if $(wildcard src/api/machine.c),$(BUILD)/header_example)
 fuzzers: $(FUZZERS)
