@@ -12,10 +12,10 @@ struct printer { FILE *out; const struct sp_state *state; };
 
 static bool first_use(const struct sp_program *const *p, int n, int at, int step)
 {
-    const struct sp_kernel *k = p[at]->step[step].kernel;
+    const char *source = p[at]->step[step].kernel->source; /* several kernels may share a text */
     for (int i = 0; i <= at && i < n; i++)
         for (int j = 0; j < (i == at ? step : p[i]->n); j++)
-            if (p[i]->step[j].kernel == k)
+            if (p[i]->step[j].kernel->source == source)
                 return false;
     return true;
 }

@@ -1,0 +1,221 @@
+/* kernel/reduce.c - the families that work sums, and the optimizers: fields, tasks, rows.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "embed.h"
+
+#include "portable/sum.c"
+#include "portable/clip.c"
+#include "portable/adamw.c"
+#include "portable/mse.c"
+
+SP_EMBED_TEXT(sum, "portable/sum.c")
+SP_EMBED_TEXT(clip, "portable/clip.c")
+SP_EMBED_TEXT(adamw, "portable/adamw.c")
+SP_EMBED_TEXT(mse, "portable/mse.c")
+
+static int64_t blocks(int64_t n, int64_t block)
+{
+    return (n + block - 1) / block;
+}
+
+/* The portable row of family NAME, whose text is TEXT. */
+#define FAMILY_PORTABLE(name)                                                              \
+    static void name##_portable(const void *args, int phase, int64_t task, void *scratch) \
+    {                                                                                      \
+        (void)scratch;                                                                     \
+        sp_##name##_portable(args, phase, task);                                           \
+    }
+
+/* ---- sum_rows ---- */
+
+FAMILY_PORTABLE(sum_rows)
+
+static int64_t sum_rows_tasks(const void *args, int phase)
+{
+    const struct sp_sum_rows_args *a = args;
+    (void)phase;
+    return blocks(a->n, 64);
+}
+
+static const struct sp_field sum_rows_fields[] = {
+    SP_F(sum_rows, x, IN, "const void *"),
+    SP_F(sum_rows, acc, IN, "const float *"),
+    SP_F(sum_rows, y, OUT, "float *"),
+    SP_F(sum_rows, m, I64, ""),
+    SP_F(sum_rows, n, I64, ""),
+    SP_F(sum_rows, x_format, I32, ""),
+    { 0 },
+};
+
+static const struct sp_kernel_row sum_rows_rows[] = {
+    { .name = "sum_rows.portable", .fn = sum_rows_portable },
+};
+
+const struct sp_kernel sp_kernel_sum_rows = {
+    .name = "sum_rows", .help = "sums over rows", .args_bytes = sizeof(struct sp_sum_rows_args), .fields = sum_rows_fields,
+    .phases = 1, .tasks = sum_rows_tasks, .rows = sum_rows_rows,
+    .source = SP_TEXT(sum), .function = "sp_sum_rows_portable", .args_type = "struct sp_sum_rows_args",
+};
+
+/* ---- sum ---- */
+
+FAMILY_PORTABLE(sum)
+
+static int64_t sum_tasks(const void *args, int phase)
+{
+    const struct sp_sum_args *a = args;
+    return phase ? 1 : blocks(a->n, SP_SUM_BLOCK);
+}
+
+static const struct sp_field sum_fields[] = {
+    SP_F(sum, x, IN, "const void *"),
+    SP_F(sum, acc, IN, "const float *"),
+    SP_F(sum, y, OUT, "float *"),
+    SP_F(sum, work, WORK, "double *"),
+    SP_F(sum, n, I64, ""),
+    SP_F(sum, scale, F32, ""),
+    SP_F(sum, kind, I32, ""),
+    SP_F(sum, x_format, I32, ""),
+    { 0 },
+};
+
+static const struct sp_kernel_row sum_rows[] = {
+    { .name = "sum.portable", .fn = sum_portable },
+};
+
+const struct sp_kernel sp_kernel_sum = {
+    .name = "sum", .help = "sum of all, or of all squared", .args_bytes = sizeof(struct sp_sum_args), .fields = sum_fields,
+    .phases = 2, .tasks = sum_tasks, .rows = sum_rows,
+    .source = SP_TEXT(sum), .function = "sp_sum_portable", .args_type = "struct sp_sum_args",
+};
+
+/* ---- clip ---- */
+
+FAMILY_PORTABLE(clip)
+
+static int64_t clip_tasks(const void *args, int phase)
+{
+    const struct sp_clip_args *a = args;
+    (void)phase;
+    (void)a;
+    return 1;
+}
+
+static const struct sp_field clip_fields[] = {
+    SP_F(clip, sumsq, IN, "const float *"),
+    SP_F(clip, max_norm, IN, "const float *"),
+    SP_F(clip, factor, OUT, "float *"),
+    SP_F(clip, norm, OUT, "float *"),
+    { 0 },
+};
+
+static const struct sp_kernel_row clip_rows[] = {
+    { .name = "clip.portable", .fn = clip_portable },
+};
+
+const struct sp_kernel sp_kernel_clip = {
+    .name = "clip", .help = "clipping factor of a gradient", .args_bytes = sizeof(struct sp_clip_args), .fields = clip_fields,
+    .phases = 1, .tasks = clip_tasks, .rows = clip_rows,
+    .source = SP_TEXT(clip), .function = "sp_clip_portable", .args_type = "struct sp_clip_args",
+};
+
+/* ---- adamw ---- */
+
+FAMILY_PORTABLE(adamw)
+
+static int64_t adamw_tasks(const void *args, int phase)
+{
+    const struct sp_adamw_args *a = args;
+    (void)phase;
+    return blocks(a->n, SP_UPDATE_BLOCK);
+}
+
+static const struct sp_field adamw_fields[] = {
+    SP_F(adamw, p, IN, "float *"),
+    SP_F(adamw, grad, IN, "float *"),
+    SP_F(adamw, m, IN, "float *"),
+    SP_F(adamw, v, IN, "float *"),
+    SP_F(adamw, factor, IN, "const float *"),
+    SP_F(adamw, lr, IN, "const float *"),
+    SP_F(adamw, step, IN, "const int32_t *"),
+    SP_F(adamw, n, I64, ""),
+    SP_F(adamw, beta1, F32, ""),
+    SP_F(adamw, beta2, F32, ""),
+    SP_F(adamw, eps, F32, ""),
+    SP_F(adamw, decay, F32, ""),
+    { 0 },
+};
+
+static const struct sp_kernel_row adamw_rows[] = {
+    { .name = "adamw.portable", .fn = adamw_portable },
+};
+
+const struct sp_kernel sp_kernel_adamw = {
+    .name = "adamw", .help = "AdamW in place", .args_bytes = sizeof(struct sp_adamw_args), .fields = adamw_fields,
+    .phases = 1, .tasks = adamw_tasks, .rows = adamw_rows,
+    .source = SP_TEXT(adamw), .function = "sp_adamw_portable", .args_type = "struct sp_adamw_args",
+};
+
+/* ---- sgd ---- */
+
+FAMILY_PORTABLE(sgd)
+
+static int64_t sgd_tasks(const void *args, int phase)
+{
+    const struct sp_sgd_args *a = args;
+    (void)phase;
+    return blocks(a->n, SP_UPDATE_BLOCK);
+}
+
+static const struct sp_field sgd_fields[] = {
+    SP_F(sgd, p, IN, "float *"),
+    SP_F(sgd, grad, IN, "float *"),
+    SP_F(sgd, factor, IN, "const float *"),
+    SP_F(sgd, lr, IN, "const float *"),
+    SP_F(sgd, m, IN, "float *"),
+    SP_F(sgd, n, I64, ""),
+    SP_F(sgd, momentum, F32, ""),
+    SP_F(sgd, decay, F32, ""),
+    { 0 },
+};
+
+static const struct sp_kernel_row sgd_rows[] = {
+    { .name = "sgd.portable", .fn = sgd_portable },
+};
+
+const struct sp_kernel sp_kernel_sgd = {
+    .name = "sgd", .help = "gradient descent with momentum", .args_bytes = sizeof(struct sp_sgd_args), .fields = sgd_fields,
+    .phases = 1, .tasks = sgd_tasks, .rows = sgd_rows,
+    .source = SP_TEXT(adamw), .function = "sp_sgd_portable", .args_type = "struct sp_sgd_args",
+};
+
+/* ---- mse ---- */
+
+FAMILY_PORTABLE(mse)
+
+static int64_t mse_tasks(const void *args, int phase)
+{
+    const struct sp_mse_args *a = args;
+    return phase ? 1 : blocks(a->n, SP_SUM_BLOCK);
+}
+
+static const struct sp_field mse_fields[] = {
+    SP_F(mse, x, IN, "const float *"),
+    SP_F(mse, y, IN, "const float *"),
+    SP_F(mse, acc, IN, "const float *"),
+    SP_F(mse, loss, OUT, "float *"),
+    SP_F(mse, dx, OUT, "float *"),
+    SP_F(mse, work, WORK, "double *"),
+    SP_F(mse, n, I64, ""),
+    SP_F(mse, scale, F32, ""),
+    { 0 },
+};
+
+static const struct sp_kernel_row mse_rows[] = {
+    { .name = "mse.portable", .fn = mse_portable },
+};
+
+const struct sp_kernel sp_kernel_mse = {
+    .name = "mse", .help = "squared error with its slope", .args_bytes = sizeof(struct sp_mse_args), .fields = mse_fields,
+    .phases = 2, .tasks = mse_tasks, .rows = mse_rows,
+    .source = SP_TEXT(mse), .function = "sp_mse_portable", .args_type = "struct sp_mse_args",
+};
