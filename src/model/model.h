@@ -1,0 +1,142 @@
+/* model/model.h - architectures as graph builders, and the files models live in.
+ * [door of model]
+ *
+ * A model is a configuration (plain data, what config.json says), a builder that
+ * writes the graph for one use of it, and tensors named as Hugging Face names
+ * them.  The graph's parameter states carry exactly those names, so files, state
+ * region and graph need no table between them.
+ *
+ * It doesn't: train, sample, quantize, or know what a prompt is.
+ *
+ * Ownership in one sentence: sp_weights_open gives files that sp_weights_close
+ * closes, a configuration is a value, every other pointer is only read.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SP_MODEL_H
+#define SP_MODEL_H
+#include "../base/base.h"
+#include "../file/file.h"
+#include "../graph/graph.h"
+
+/* ---- configuration ---------------------------------------------------------- */
+enum sp_family { SP_FAMILY_LLAMA, SP_FAMILY_GPT2, SP_FAMILY_MLP, SP_FAMILIES };
+enum sp_rope_scaling { SP_ROPE_NONE, SP_ROPE_LINEAR, SP_ROPE_LLAMA3, SP_ROPE_YARN };
+enum { SP_EOS_MAX = 8 };
+
+struct sp_model_config {
+    enum sp_family family;
+    int64_t vocab;                 /* MLP: classes                                            */
+    int64_t context;               /* most positions                                          */
+    int64_t layers, width, heads, kv_heads, head_dim, ffn; /* MLP: layers of `width` before the last */
+    int64_t inputs;                /* MLP: features a row                                     */
+    bool tied;                     /* the head is the embedding                               */
+    bool bias;                     /* GPT-2, MLP: linear layers and norms have one            */
+    bool qkv_bias, out_bias, mlp_bias; /* Llama family                                        */
+    int64_t window;                /* sliding attention; 0: none                              */
+    enum sp_unary activation;
+    double norm_eps, initializer_range, dropout;
+    double rope_theta, rope_factor, rope_low, rope_high, rope_original;
+    enum sp_rope_scaling rope_scaling;
+    int64_t bos; int n_eos; int64_t eos[SP_EOS_MAX]; /* bos -1: none                          */
+};
+/* Completes what is 0 (kv_heads, head_dim, ffn, eps, theta, ...) and checks bounds and divisibility. */
+enum sp_status sp_model_config_finish(struct sp_model_config *c, struct sp_err *err);
+/* path: a config.json, or the folder it is in.  An unknown model_type is SP_UNSUPPORTED naming those known. */
+enum sp_status sp_model_config_read(struct sp_model_config *out, const char *path, struct sp_err *err);
+enum sp_status sp_model_config_parse(struct sp_model_config *out, const json_t *j, struct sp_err *err);
+/* Writes Hugging Face's config.json (path names the file); format: what the tensors are stored in. */
+enum sp_status sp_model_config_write(const struct sp_model_config *c, enum sp_format format, const char *path, struct sp_err *err);
+json_t *sp_model_config_json(const struct sp_model_config *c, enum sp_format format); /* new reference, or NULL when out of memory */
+const char *sp_family_name(enum sp_family f);      /* "llama" */
+
+/* ---- building ----------------------------------------------------------------
+ * Inputs (i32[batch*tokens] row by row unless said):
+ *   TRAIN   "ids" "targets" "weights" f32; "dropout_counter" i32[1] when dropout > 0     -> "loss" f32[1]
+ *   SCORE   "ids" "targets" "weights"                                                    -> "loss", "nll" f32[batch*tokens]
+ *   SERVE   "ids" "past" i32[1], and "last" i32[batch] when tokens > 1 and not all       -> "logits" f32[batch or all rows, vocab]
+ *   LOAD    nothing: fills tables (rotary positions) in the state region; run it once after the weights are there
+ * loss = sum of weights * nll: give weights that sum to 1 over all micro-steps of an update, and the gradient
+ * is that of the mean.  last: the rows (0 .. batch*tokens-1) whose logits are wanted; a chunk of a prompt may be
+ * padded behind.  The MLP takes "x" f32[batch, inputs] for "ids", and has tokens = 1.
+ * States: parameters under their Hugging Face names, SP_STATE_CACHE "cache/LAYER/k" and "/v"
+ * [batch*cache, kv_heads*head_dim], SP_STATE_TABLE "table/rope". */
+enum sp_build_mode { SP_BUILD_TRAIN, SP_BUILD_SCORE, SP_BUILD_SERVE, SP_BUILD_LOAD };
+struct sp_build {
+    enum sp_build_mode mode;
+    int64_t batch, tokens;         /* sequences, positions of each                            */
+    int64_t cache;                 /* SERVE: positions a sequence can hold                    */
+    int64_t positions;             /* rows of the rotary table, the same in all programs of a job; 0: context */
+    enum sp_format compute;        /* of matrix inputs: SP_F32 or SP_BF16; the residual stream is f32 */
+    enum sp_format stored;         /* of parameter matrices (SP_F32 when trained)             */
+    enum sp_format cached;         /* of keys and values in the cache                         */
+    bool all_logits;               /* SERVE: of every row                                     */
+    double dropout; uint64_t seed; /* TRAIN: seed keys the masks                              */
+    int64_t loss_rows;             /* logits made for at most so many rows at a time; 0: chosen */
+    sp_ref loss;                   /* out: what sp_graph_grad takes (TRAIN)                   */
+};
+enum sp_status sp_model_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b, struct sp_err *err);
+/* Exact, from the graph. */
+enum sp_status sp_model_parameters(const struct sp_model_config *c, int64_t *out, struct sp_err *err);
+/* Standard deviation a fresh tensor is drawn with; 0: zeros; negative: ones. */
+double sp_model_init_std(const struct sp_model_config *c, const char *tensor, const struct sp_type *t);
+/* Draws every parameter of the state; each tensor's numbers depend on (seed, its name) alone. */
+enum sp_status sp_model_init(const struct sp_model_config *c, const struct sp_state *s, unsigned char *region, uint64_t seed, struct sp_err *err);
+
+/* An architecture: one file, one row in archs.c. */
+struct sp_arch {
+    const char *name, *help;
+    enum sp_family family;
+    const char *const *model_types;  /* in config.json; NULL-terminated   */
+    const char *const *architectures;/* where model_type is missing       */
+    enum sp_status (*read)(struct sp_model_config *c, const char *model_type, const json_t *j, struct sp_err *err);
+    enum sp_status (*write)(const struct sp_model_config *c, json_t *j); /* SP_NOMEM or SP_OK */
+    void (*build)(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b);
+    bool (*residual)(const char *tensor);  /* projections into the residual stream: drawn smaller */
+    const char *prefix;              /* "model.": files may leave it out  */
+};
+extern const struct sp_arch *const sp_archs[];   /* NULL-terminated */
+const struct sp_arch *sp_arch_of(enum sp_family f);
+
+/* ---- safetensors ------------------------------------------------------------- */
+enum { SP_TENSOR_DIMS_MAX = 8 };
+struct sp_tensor {
+    const char *name, *dtype;      /* dtype as in the header: "BF16"      */
+    int n; int64_t dim[SP_TENSOR_DIMS_MAX];
+    uint64_t at, bytes;            /* in the file                         */
+    const struct sp_map *map;      /* NULL when only a header was parsed  */
+    int64_t rope_heads;            /* not 0: rows stand in interleaved rotary order and are put in halves when read */
+};
+struct sp_safetensors { int n; struct sp_tensor *tensor; struct sp_map map; struct sp_arena mem; json_t *metadata; };
+/* header: the JSON text; file_bytes: size of the whole file.  Every rule of the format is checked. */
+enum sp_status sp_safetensors_parse(struct sp_safetensors *out, const char *header, size_t n, uint64_t file_bytes, struct sp_err *err);
+enum sp_status sp_safetensors_open(struct sp_safetensors *out, const char *path, struct sp_err *err);
+void sp_safetensors_close(struct sp_safetensors *s);
+const struct sp_tensor *sp_safetensors_find(const struct sp_safetensors *s, const char *name);
+enum sp_format sp_tensor_format(const struct sp_tensor *t);   /* SP_FORMATS: none of ours */
+/* Numbers of a tensor, converted; `to` holds sp_format_bytes(format, elements). */
+enum sp_status sp_tensor_read(const struct sp_tensor *t, enum sp_format format, void *to, struct sp_err *err);
+struct sp_tensor_out { const char *name; struct sp_type type; const void *at; }; /* f32, f16, bf16, i32 */
+/* Sorted by alignment and name, 8-aligned, appears by rename. */
+enum sp_status sp_safetensors_write(const char *path, const struct sp_tensor_out *t, int n, enum sp_format format, struct sp_err *err);
+
+/* ---- a model's files -----------------------------------------------------------
+ * path: a Hugging Face folder, a .safetensors file with config.json beside it, or a llama2.c checkpoint (.bin). */
+struct sp_weights {
+    struct sp_model_config config;
+    int n; const struct sp_tensor **tensor;
+    int n_files; struct sp_safetensors *file;
+    struct sp_map bin; struct sp_arena mem;
+    const char *folder;            /* where tokenizer.json may be         */
+};
+enum sp_status sp_weights_open(struct sp_weights *w, const char *path, struct sp_err *err);
+void sp_weights_close(struct sp_weights *w);
+const struct sp_tensor *sp_weights_find(const struct sp_weights *w, const char *name); /* with or without the prefix */
+/* Every SP_STATE_PARAM of the state, converted to its format.  A tensor missing or of another shape is an error
+ * naming it; tensors nobody asked for are counted in *n_extra and the first is named in `extra` (both may be NULL). */
+enum sp_status sp_weights_fill(const struct sp_weights *w, const struct sp_state *s, unsigned char *region,
+                               int *n_extra, const char **extra, struct sp_err *err);
+/* config.json, model.safetensors (shards and an index above shard_bytes; 0: 4 GB), tokenizer.json copied from
+ * tokenizer (a file or folder; NULL: none).  The folder is made.  format: what matrices are stored in. */
+enum sp_status sp_model_save(const char *folder, const struct sp_model_config *c, const struct sp_state *s,
+                             const unsigned char *region, enum sp_format format, const char *tokenizer,
+                             uint64_t shard_bytes, struct sp_err *err);
+#endif

@@ -1,0 +1,89 @@
+/* step/step.h - what a step is, once: training, prefill, decode, score.  [door of step]
+ *
+ * A job is a small set of programs over one state region.  plan counts them,
+ * learn and infer run them: there is no other place where a step is put
+ * together.  Making a job allocates no tensor memory, so a step of a
+ * 405-billion-parameter model is counted in milliseconds.
+ *
+ * Ownership in one sentence: a job owns its programs and the state's layout, a
+ * live job owns the memory and needs the job to outlive it.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SP_STEP_H
+#define SP_STEP_H
+#include "../base/base.h"
+#include "../cost/cost.h"
+#include "../graph/graph.h"
+#include "../model/model.h"
+#include "../recipe/recipe.h"
+
+/* LOAD once after the weights are in the state (tables; packing for serving); MICRO per micro-batch; UPDATE after the
+ * last micro-step (then packed copies are fresh again: it includes REFRESH's work); REFRESH after weights were
+ * replaced by hand in a training job; SCORE any time; PREFILL and DECODE over the cache. */
+enum sp_run { SP_RUN_LOAD, SP_RUN_MICRO, SP_RUN_UPDATE, SP_RUN_REFRESH, SP_RUN_SCORE, SP_RUN_PREFILL, SP_RUN_DECODE, SP_RUNS };
+extern const char *const sp_run_names[SP_RUNS];    /* "load", "micro", ... */
+
+struct sp_train_shape {
+    int64_t batch, tokens, score_batch;  /* score_batch 0: batch; negative: no score program */
+    enum sp_format compute;
+    double dropout; uint64_t seed;
+    bool recompute;
+    int64_t loss_rows;
+    struct sp_adamw adamw;
+};
+struct sp_serve_shape {
+    int64_t batch, prefill, cache;       /* prefill: positions a chunk; cache: positions a sequence */
+    enum sp_format compute, stored, cached;
+    bool all_logits;                     /* of every row of a prefill chunk (tests, scoring of prompts) */
+    int64_t score_batch, score_tokens;   /* both > 0: a score program over the same weights */
+};
+
+struct sp_job {
+    struct sp_model_config config;
+    struct sp_machine machine;
+    struct sp_state state;
+    bool has[SP_RUNS];
+    struct sp_program program[SP_RUNS];
+    int64_t parameters, trainable, nodes;
+    struct sp_train_shape train;         /* as completed; the other is zero */
+    struct sp_serve_shape serve;
+};
+/* Inputs and outputs by name, see model.h; UPDATE has "lr" f32[1], "max_norm" f32[1], "step" i32[1] (from 1) and the
+ * norm before clipping as "clip:1" f32[1].  Technique hook: called on the forward graph, before the gradient; may be NULL. */
+typedef enum sp_status sp_graph_hook(struct sp_graph *g, void *self, struct sp_err *err);
+enum sp_status sp_step_train(const struct sp_model_config *c, const struct sp_train_shape *t, const struct sp_machine *m,
+                             sp_graph_hook *hook, void *self, struct sp_job *out, struct sp_err *err);
+enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_serve_shape *s, const struct sp_machine *m,
+                             sp_graph_hook *hook, void *self, struct sp_job *out, struct sp_err *err);
+/* Score alone (eval of a model that is neither trained nor served): inputs and outputs as in sp_build. */
+enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format stored,
+                             const struct sp_machine *m, struct sp_job *out, struct sp_err *err);
+void sp_job_clear(struct sp_job *j);
+struct sp_train_shape sp_train_shape_of(const struct sp_recipe *r, const struct sp_model_config *c);
+struct sp_serve_shape sp_serve_shape_of(const struct sp_recipe *r, const struct sp_model_config *c);
+
+/* Bytes by kind of the running job: state entries by their kind, activations = the one arena all programs share
+ * (the largest), scratch a thread.  Their sum is what sp_live_new allocates. */
+void sp_job_memory(const struct sp_job *j, int threads, int64_t bytes[SP_MEM_KINDS]);
+int64_t sp_job_arena_bytes(const struct sp_job *j);
+
+/* A job bound to memory.  All programs share one arena: inputs must be written before each run, outputs read before
+ * another program runs.  The state starts as zeros. */
+struct sp_live {
+    const struct sp_job *job;
+    struct sp_block state, arena;
+    struct sp_exec exec[SP_RUNS];
+};
+enum sp_status sp_live_new(struct sp_live *l, const struct sp_job *j, struct sp_pool *pool, bool profile, struct sp_err *err);
+void sp_live_clear(struct sp_live *l);
+void *sp_live_at(const struct sp_live *l, enum sp_run run, const char *name);       /* memory of an input or output */
+void *sp_live_state(const struct sp_live *l, const char *name);                     /* of a state entry; NULL: no such */
+static inline void sp_live_run(struct sp_live *l, enum sp_run run) { sp_exec_run(&l->exec[run]); }
+/* Weights from files, or drawn; then LOAD and REFRESH run. */
+enum sp_status sp_live_fill(struct sp_live *l, const struct sp_weights *w, int *n_extra, const char **extra, struct sp_err *err);
+enum sp_status sp_live_init(struct sp_live *l, uint64_t seed, struct sp_err *err);
+
+/* Counted and forgotten: for plans, however large. */
+struct sp_step_count { struct sp_count micro, update, score, prefill, decode; int64_t parameters, state_bytes, arena_bytes, nodes; };
+enum sp_status sp_step_count_train(const struct sp_model_config *c, const struct sp_train_shape *t, const struct sp_machine *m,
+                                   struct sp_step_count *out, struct sp_err *err);
+#endif
