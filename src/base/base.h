@@ -94,11 +94,16 @@ void sp_text_add(struct sp_text *t, const char *s, size_t n);
 void sp_text_printf(struct sp_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sp_text_clear(struct sp_text *t);
 
+/* snprintf and vsnprintf that never depend on the locale; use them for every number. */
+int sp_format(char *buf, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int sp_vformat(char *buf, size_t cap, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
+
 /* Numbers and text never depend on the locale: '.' is the decimal point.
- * Parsers take the whole string or fail.  Suffixes k M G T (1000) and Ki Mi Gi. */
+ * Parsers take the whole string or fail (no NaN, infinity, hexadecimal).
+ * Suffixes k K M G T (1000), B (as G) and Ki Mi Gi Ti.  "1.5k" and "1e6" are integers too. */
 bool sp_parse_real(const char *s, double *out);
 bool sp_parse_int(const char *s, int64_t *out);
-/* Formatters write into buf and return it: "1.2 GB", "3 min 4 s", "1.5 kWh", "12.3 g". */
+/* Formatters write into buf (32 bytes suffice) and return it: "1.2 GB", "3 min 4 s", "1.5 kWh", "12.3 g". */
 const char *sp_show_bytes(double bytes, char *buf, size_t cap);
 const char *sp_show_time(double seconds, char *buf, size_t cap);
 const char *sp_show_energy(double joules, char *buf, size_t cap);

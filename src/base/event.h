@@ -28,7 +28,7 @@ struct sp_watch { void (*on)(void *self, const struct sp_event *e); void *self; 
 void sp_tell(const struct sp_watch *w, const struct sp_event *e); /* w or w->on may be NULL */
 
 /* A live bar on a terminal, a plain line every few seconds otherwise, nothing when quiet. */
-struct sp_progress { const char *what; double began, last; bool live, quiet, open; };
+struct sp_progress { const char *what; double began, last, first; bool live, quiet, open; };
 void sp_progress_begin(struct sp_progress *p, const char *what, bool quiet);
 void sp_progress_show(struct sp_progress *p, double done, double total, const char *extra);
 void sp_progress_end(struct sp_progress *p, const char *closing);

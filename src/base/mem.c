@@ -1,23 +1,33 @@
-/* base/mem.c - the one door to malloc, arenas, and blocks touched once.
+/* base/mem.c - the one door to malloc, the arena, the touched block.
  *
- * A block carries its size in the 64 bytes before it, so that every allocation
- * can be counted and failed on purpose.
+ * Everything is counted, and any one allocation can be made to fail, so that the
+ * tests can walk every out-of-memory path.  It does no pooling: the C library's
+ * allocator is good, and steps of a program do not allocate at all.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "base.h"
-
+#include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
+#include "base.h"
 
-enum { ALIGN = 64, CHUNK_BYTES = 64 << 10, HUGE_BYTES = 2 << 20 };
+enum {
+    ALIGN = 64,
+    CHUNK_MIN = 4096,    /* bytes of an arena's first chunk           */
+    CHUNK_MAX = 1 << 20, /* chunks double up to this                  */
+    SMALL = 16,          /* alignment of arena pieces under 64 bytes  */
+    HUGE_PAGE = 2 << 20,
+};
 
 static _Atomic int64_t fail_at = -1;
 static _Atomic uint64_t n_taken, n_live;
 
 void sp_mem_fail_at(int64_t n)
 {
-    atomic_store(&fail_at, n);
+    atomic_store(&fail_at, n < 0 ? -1 : n);
 }
 
 uint64_t sp_mem_count(void)
@@ -30,46 +40,54 @@ uint64_t sp_mem_live(void)
     return atomic_load(&n_live);
 }
 
-static bool fails(void)
+/* Counts one allocation; false when it is the one that must fail. */
+static bool admit(void)
 {
-    if (atomic_load_explicit(&fail_at, memory_order_relaxed) < 0)
-        return false;
-    return atomic_fetch_sub(&fail_at, 1) == 0;
+    atomic_fetch_add_explicit(&n_taken, 1, memory_order_relaxed);
+    int64_t left = atomic_load_explicit(&fail_at, memory_order_relaxed);
+    while (left >= 0)
+        if (atomic_compare_exchange_weak(&fail_at, &left, left - 1))
+            return left != 0;
+    return true;
+}
+
+static void *take(size_t bytes)
+{
+    if (bytes > PTRDIFF_MAX - ALIGN)
+        return NULL;
+    void *p = aligned_alloc(ALIGN, (bytes + !bytes + ALIGN - 1) / ALIGN * ALIGN);
+    if (p)
+        atomic_fetch_add_explicit(&n_live, 1, memory_order_relaxed);
+    return p;
 }
 
 void *sp_alloc(size_t bytes)
 {
-    unsigned char *p = NULL;
-    if (bytes > SIZE_MAX / 2 || fails())
-        return NULL;
-    size_t whole = (bytes + 2 * ALIGN - 1) / ALIGN * ALIGN;
-    p = aligned_alloc(ALIGN, whole);
-    if (!p)
-        return NULL;
-    memcpy(p, &bytes, sizeof bytes);
-    atomic_fetch_add(&n_taken, 1);
-    atomic_fetch_add(&n_live, 1);
-    return p + ALIGN;
+    return admit() ? take(bytes) : NULL;
 }
 
 void *sp_zalloc(size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes))
+    if (!admit() || __builtin_mul_overflow(count, size, &bytes))
         return NULL;
-    void *p = sp_alloc(bytes);
+    void *p = take(bytes);
     return p ? memset(p, 0, bytes) : NULL;
 }
 
+/* Not realloc(3): that would lose the alignment. */
 void *sp_realloc(void *p, size_t bytes)
 {
-    size_t was;
-    void *q = sp_alloc(bytes);
-    if (!p || !q)
-        return q;
-    memcpy(&was, (unsigned char *)p - ALIGN, sizeof was);
-    memcpy(q, p, was < bytes ? was : bytes);
-    sp_free(p);
+    if (!admit())
+        return NULL;
+    size_t old = p ? malloc_usable_size(p) : 0;
+    if (p && bytes <= old && bytes > old / 2)
+        return p;
+    void *q = take(bytes);
+    if (q && p) {
+        memcpy(q, p, old < bytes ? old : bytes);
+        sp_free(p);
+    }
     return q;
 }
 
@@ -77,8 +95,8 @@ void sp_free(void *p)
 {
     if (!p)
         return;
-    atomic_fetch_sub(&n_live, 1);
-    free((unsigned char *)p - ALIGN);
+    atomic_fetch_sub_explicit(&n_live, 1, memory_order_relaxed);
+    free(p);
 }
 
 char *sp_strdup(const char *s)
@@ -88,90 +106,120 @@ char *sp_strdup(const char *s)
     return p ? memcpy(p, s, n) : NULL;
 }
 
-/* ---- arenas ---- */
+/* ---- arena: `used` counts inside the newest chunk, `total` over all ---- */
 
-struct sp_arena_chunk { struct sp_arena_chunk *next; size_t bytes; };
+struct sp_arena_chunk {
+    struct sp_arena_chunk *older;
+    size_t bytes;
+    _Alignas(ALIGN) unsigned char at[];
+};
 
-static bool new_chunk(struct sp_arena *a, size_t bytes)
+static bool arena_grow(struct sp_arena *a, size_t bytes)
 {
-    size_t want = bytes + ALIGN > CHUNK_BYTES ? bytes + ALIGN : CHUNK_BYTES;
-    struct sp_arena_chunk *c = sp_zalloc(1, want);
+    size_t want = a->chunk ? 2 * a->chunk->bytes : CHUNK_MIN;
+    want = want > CHUNK_MAX ? CHUNK_MAX : want;
+    want = want < bytes ? bytes : want;
+    if (want > PTRDIFF_MAX - 4 * ALIGN)
+        return false;
+    struct sp_arena_chunk *c = sp_alloc(sizeof *c + want);
     if (!c)
         return false;
-    *c = (struct sp_arena_chunk){ a->chunk, want };
+    *c = (struct sp_arena_chunk){ .older = a->chunk, .bytes = want };
     a->chunk = c;
-    a->used = ALIGN;
-    a->total += want;
+    a->used = 0;
     return true;
 }
 
 void *sp_arena_take(struct sp_arena *a, size_t bytes)
 {
-    size_t align = bytes >= ALIGN ? ALIGN : 16, at = (a->used + align - 1) / align * align;
-    if (bytes > SIZE_MAX / 4)
-        return NULL;
-    if (!a->chunk || at + bytes > a->chunk->bytes) {
-        if (!new_chunk(a, bytes))
+    size_t align = bytes >= ALIGN ? ALIGN : SMALL;
+    size_t from = (a->used + align - 1) / align * align;
+    if (!a->chunk || from > a->chunk->bytes || bytes > a->chunk->bytes - from) {
+        if (!arena_grow(a, bytes))
             return NULL;
-        at = a->used;
+        from = 0;
     }
-    a->used = at + bytes;
-    return (unsigned char *)a->chunk + at;
+    a->used = from + bytes;
+    a->total += bytes;
+    return memset(a->chunk->at + from, 0, bytes);
 }
 
 char *sp_arena_printf(struct sp_arena *a, const char *fmt, ...)
 {
-    va_list ap, again;
+    va_list ap;
     va_start(ap, fmt);
-    va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = sp_vformat(NULL, 0, fmt, ap);
     va_end(ap);
     char *s = n < 0 ? NULL : sp_arena_take(a, (size_t)n + 1);
-    if (s)
-        vsnprintf(s, (size_t)n + 1, fmt, again);
-    va_end(again);
+    if (!s)
+        return NULL;
+    va_start(ap, fmt);
+    sp_vformat(s, (size_t)n + 1, fmt, ap);
+    va_end(ap);
     return s;
 }
 
 void sp_arena_clear(struct sp_arena *a)
 {
-    for (struct sp_arena_chunk *c = a->chunk; c;) {
-        struct sp_arena_chunk *next = c->next;
-        sp_free(c);
-        c = next;
+    while (a->chunk) {
+        struct sp_arena_chunk *older = a->chunk->older;
+        sp_free(a->chunk);
+        a->chunk = older;
     }
     *a = (struct sp_arena){ 0 };
 }
 
-/* ---- blocks ---- */
+/* ---- block ---- */
+
+static size_t block_span(size_t bytes)
+{
+    size_t unit = bytes >= HUGE_PAGE ? (size_t)HUGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + !bytes + unit - 1) / unit * unit;
+}
+
+/* Maps span bytes; large ones start on a huge page, what sticks out is given back. */
+static unsigned char *block_map(size_t span)
+{
+    size_t slack = span >= HUGE_PAGE ? HUGE_PAGE : 0;
+    unsigned char *p = mmap(NULL, span + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    if (!slack)
+        return p;
+    size_t head = (size_t)(-(uintptr_t)p % HUGE_PAGE);
+    if (head)
+        munmap(p, head);
+    if (slack - head)
+        munmap(p + head + span, slack - head);
+    madvise(p + head, span, MADV_HUGEPAGE); /* a wish: without it, only slower */
+    return p + head;
+}
 
 enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err)
 {
-    size_t whole = (bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
     char size[32];
-    if (!bytes)
-        whole = HUGE_BYTES;
-    void *p = whole < bytes || fails() ? MAP_FAILED : mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) {
-        sp_fail(err, SP_NOMEM, "no memory for a block of %s", sp_show_bytes((double)bytes, size, sizeof size));
-        return sp_remedy(err, "a smaller batch, context or model needs less");
+    unsigned char *p = NULL;
+    errno = ENOMEM;
+    if (admit() && bytes <= PTRDIFF_MAX - 2 * (size_t)HUGE_PAGE)
+        p = block_map(block_span(bytes));
+    if (!p) {
+        sp_fail(err, SP_NOMEM, "%s of memory wanted, the system refused: %s",
+                sp_show_bytes((double)bytes, size, sizeof size), strerror(errno));
+        return sp_remedy(err, "use a smaller batch, context or model");
     }
-    if (whole >= 2 * HUGE_BYTES)
-        madvise(p, whole, MADV_HUGEPAGE);
-    for (size_t at = 0; at < bytes; at += 4096)
-        ((volatile unsigned char *)p)[at] = 0;
-    atomic_fetch_add(&n_taken, 1);
-    atomic_fetch_add(&n_live, 1);
-    *b = (struct sp_block){ p, bytes };
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < bytes; i += page)
+        ((volatile unsigned char *)p)[i] = 0;
+    atomic_fetch_add_explicit(&n_live, 1, memory_order_relaxed);
+    *b = (struct sp_block){ .at = p, .bytes = bytes };
     return SP_OK;
 }
 
 void sp_block_free(struct sp_block *b)
 {
-    if (b->at) {
-        size_t whole = b->bytes ? (b->bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES : HUGE_BYTES;
-        munmap(b->at, whole);
-        atomic_fetch_sub(&n_live, 1);
-    }
+    if (!b->at)
+        return;
+    munmap(b->at, block_span(b->bytes));
+    atomic_fetch_sub_explicit(&n_live, 1, memory_order_relaxed);
     *b = (struct sp_block){ 0 };
 }

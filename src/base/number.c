@@ -1,135 +1,157 @@
-/* base/number.c - numbers to and from text, in no locale but C: a German
- * decimal comma never gets into a file.
+/* base/number.c - numbers from text and for people, the same in every locale.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "base.h"
-
+#include <errno.h>
 #include <locale.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base.h"
 
-static locale_t c_locale;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void make_locale(void)
-{
-    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-}
-
-/* printf in the C locale. */
-static int print(char *buf, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static int print(char *buf, size_t cap, const char *fmt, ...)
-{
-    va_list ap;
-    pthread_once(&once, make_locale);
-    locale_t was = c_locale ? uselocale(c_locale) : (locale_t)0;
-    va_start(ap, fmt);
-    int n = vsnprintf(buf, cap, fmt, ap);
-    va_end(ap);
-    if (was)
-        uselocale(was);
-    return n;
-}
-
-static const struct { const char *suffix; double by; } suffixes[] = {
-    { "", 1 },           { "k", 1e3 },          { "K", 1e3 },           { "M", 1e6 },  { "G", 1e9 },  { "B", 1e9 }, { "T", 1e12 },
-    { "Ki", 0x1p10 },    { "Mi", 0x1p20 },      { "Gi", 0x1p30 },       { "Ti", 0x1p40 },
+static const struct suffix {
+    const char *text;
+    int64_t times;
+} suffixes[] = {
+    { "", 1 },          { "k", 1000 },       { "M", 1000000 },    { "G", 1000000000 }, { "B", 1000000000 },
+    { "T", 1000000000000 }, { "K", 1000 },
+    { "Ki", 1 << 10 }, { "Mi", 1 << 20 }, { "Gi", 1 << 30 }, { "Ti", (int64_t)1 << 40 },
 };
+
+static const struct suffix *suffix_find(const char *s)
+{
+    for (size_t i = 0; i < SP_COUNT(suffixes); i++)
+        if (!strcmp(s, suffixes[i].text))
+            return &suffixes[i];
+    return NULL;
+}
+
+/* Digits begin right here: no blanks, hexadecimal, infinities or NaN. */
+static bool decimal_begins(const char *s)
+{
+    s += *s == '-' || *s == '+';
+    if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X'))
+        return false;
+    s += *s == '.';
+    return *s >= '0' && *s <= '9';
+}
 
 bool sp_parse_real(const char *s, double *out)
 {
+    if (!s || !decimal_begins(s))
+        return false;
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     char *end;
-    pthread_once(&once, make_locale);
-    if (!s || !*s || *s == ' ' || *s == '\t' || *s == '\n')
+    double v = c ? strtod_l(s, &end, c) : strtod(s, &end);
+    if (c)
+        freelocale(c);
+    const struct suffix *x = suffix_find(end);
+    if (!x || !isfinite(v * (double)x->times))
         return false;
-    double v = c_locale ? strtod_l(s, &end, c_locale) : strtod(s, &end);
-    if (end == s || isnan(v))
-        return false;
-    for (size_t i = 0; i < SP_COUNT(suffixes); i++)
-        if (!strcmp(end, suffixes[i].suffix)) {
-            *out = v * suffixes[i].by;
-            return isfinite(*out);
-        }
-    return false;
+    *out = v * (double)x->times;
+    return true;
 }
 
 bool sp_parse_int(const char *s, int64_t *out)
 {
-    char *end;
-    double v;
-    if (!s || !*s || *s == ' ')
+    if (!s || !decimal_begins(s))
         return false;
-    long long whole = strtoll(s, &end, 10);
-    if (end != s && !*end && whole != INT64_MAX && whole != INT64_MIN) {
-        *out = whole;
+    char *end;
+    errno = 0;
+    long long v = strtoll(s, &end, 10);
+    const struct suffix *x = suffix_find(end);
+    int64_t r;
+    if (end != s && x) {
+        if (errno || __builtin_mul_overflow((int64_t)v, x->times, &r))
+            return false;
+        *out = r;
         return true;
     }
-    if (!sp_parse_real(s, &v) || v != floor(v) || fabs(v) > 0x1p53)
+    double real; /* "1.5k", "1e6" */
+    if (!sp_parse_real(s, &real) || real != floor(real) || fabs(real) > 9007199254740992.0)
         return false;
-    *out = (int64_t)v;
+    *out = (int64_t)real;
     return true;
 }
 
-struct unit { double from, by; const char *name; };
-
-/* The last unit whose threshold the value reaches; three significant digits. */
-static const char *show(double v, const struct unit *u, int n, char *buf, size_t cap)
+/* One decimal below 100 unless it is zero: 1.2, 12.3, 12, 124. */
+static int show_three(char *buf, size_t cap, double v, const char *unit)
 {
-    int i = 0;
-    while (i + 1 < n && fabs(v) >= u[i + 1].from)
-        i++;
-    double x = v / u[i].by;
-    int digits = fabs(x) >= 99.95 || x == 0 ? 0 : fabs(x) >= 9.995 ? 1 : 2;
-    print(buf, cap, "%.*f%s%s", digits, x, *u[i].name ? " " : "", u[i].name);
+    double tenths = floor(fabs(v) * 10 + 0.5);
+    bool whole = !isfinite(v) || tenths >= 1000 || fmod(tenths, 10) == 0;
+    return sp_format(buf, cap, whole ? "%.0f%s" : "%.1f%s", v, unit);
+}
+
+struct unit {
+    double size;
+    const char *name;
+};
+
+/* The largest unit in which v is at least one after rounding; the first row otherwise. */
+static const char *show_unit(double v, const struct unit *u, int n, char *buf, size_t cap)
+{
+    int i = n - 1;
+    while (i > 0 && fabs(v) < u[i].size * 0.9995)
+        i--;
+    show_three(buf, cap, v / u[i].size, u[i].name);
     return buf;
 }
 
 const char *sp_show_bytes(double bytes, char *buf, size_t cap)
 {
-    static const struct unit u[] = { { 0, 1, "B" }, { 1e3, 1e3, "kB" }, { 1e6, 1e6, "MB" }, { 1e9, 1e9, "GB" }, { 1e12, 1e12, "TB" }, { 1e15, 1e15, "PB" } };
-    return show(bytes, u, SP_COUNT(u), buf, cap);
+    static const struct unit u[] = { { 1, " B" },     { 1e3, " kB" },  { 1e6, " MB" },
+                                     { 1e9, " GB" }, { 1e12, " TB" }, { 1e15, " PB" } };
+    return show_unit(bytes, u, SP_COUNT(u), buf, cap);
 }
 
 const char *sp_show_energy(double joules, char *buf, size_t cap)
 {
-    static const struct unit u[] = { { 0, 1e-3, "mJ" }, { 1, 1, "J" }, { 1e3, 1e3, "kJ" }, { 3.6e5, 3.6e6, "kWh" }, { 3.6e9, 3.6e9, "MWh" }, { 3.6e12, 3.6e12, "GWh" } };
-    return show(joules, u, SP_COUNT(u), buf, cap);
+    static const struct unit u[] = { { 1e-3, " mJ" },    { 1, " J" },         { 3600, " Wh" },
+                                     { 3600e3, " kWh" }, { 3600e6, " MWh" }, { 3600e9, " GWh" } };
+    if (joules == 0)
+        return sp_format(buf, cap, "0 J"), buf;
+    return show_unit(joules, u, SP_COUNT(u), buf, cap);
 }
 
 const char *sp_show_mass(double grams, char *buf, size_t cap)
 {
-    static const struct unit u[] = { { 0, 1e-3, "mg" }, { 0.1, 1, "g" }, { 1e3, 1e3, "kg" }, { 1e6, 1e6, "t" } };
-    return show(grams, u, SP_COUNT(u), buf, cap);
+    static const struct unit u[] = { { 1e-6, " ug" }, { 1e-3, " mg" }, { 1, " g" }, { 1e3, " kg" }, { 1e6, " t" } };
+    if (grams == 0)
+        return sp_format(buf, cap, "0 g"), buf;
+    return show_unit(grams, u, SP_COUNT(u), buf, cap);
 }
 
 const char *sp_show_number(double v, char *buf, size_t cap)
 {
-    static const char *const name[] = { "", "k", "M", "G", "T", "P", "E", "Z", "Y" };
-    size_t i = 0;
-    double x = v;
-    while (fabs(x) >= 999.5 && i + 1 < SP_COUNT(name)) {
-        x /= 1000;
-        i++;
-    }
-    int digits = fabs(x) >= 99.95 || (i == 0 && x == floor(x)) ? 0 : fabs(x) >= 9.995 ? 1 : fabs(x) >= 0.0995 ? 2 : 4;
-    print(buf, cap, "%.*f%s", digits, x, name[i]);
-    return buf;
+    static const struct unit u[] = { { 1, "" }, { 1e3, "k" }, { 1e6, "M" }, { 1e9, "G" },  { 1e12, "T" },
+                                     { 1e15, "P" }, { 1e18, "E" }, { 1e21, "Z" }, { 1e24, "Y" } };
+    if (v != 0 && fabs(v) < 1)
+        return sp_format(buf, cap, "%.2g", v), buf;
+    return show_unit(v, u, SP_COUNT(u), buf, cap);
 }
 
 const char *sp_show_time(double seconds, char *buf, size_t cap)
 {
-    static const struct unit u[] = { { 0, 1e-6, "us" }, { 1e-3, 1e-3, "ms" }, { 1, 1, "s" } };
-    int64_t s = (int64_t)(seconds + 0.5);
-    if (seconds < 99.95)
-        return show(seconds, u, SP_COUNT(u), buf, cap);
-    if (seconds >= 3.15576e9)
-        print(buf, cap, "%.0f years", seconds / 3.15576e7);
-    else if (s >= 86400)
-        print(buf, cap, "%lld d %lld h", (long long)(s / 86400), (long long)(s / 3600 % 24));
-    else if (s >= 3600)
-        print(buf, cap, "%lld h %lld min", (long long)(s / 3600), (long long)(s / 60 % 60));
-    else
-        print(buf, cap, "%lld min %lld s", (long long)(s / 60), (long long)(s % 60));
+    static const struct unit small[] = { { 1e-9, " ns" }, { 1e-6, " us" }, { 1e-3, " ms" }, { 1, " s" } };
+    static const struct {
+        double size, part;
+        const char *name, *part_name;
+    } big[] = { { 31557600, 86400, "a", "d" }, { 86400, 3600, "d", "h" }, { 3600, 60, "h", "min" }, { 60, 1, "min", "s" } };
+    if (seconds == 0 || !isfinite(seconds))
+        return sp_format(buf, cap, "%.0f s", seconds), buf;
+    if (fabs(seconds) < 59.95)
+        return show_unit(seconds, small, SP_COUNT(small), buf, cap);
+    const char *sign = seconds < 0 ? "-" : "";
+    double v = fabs(seconds);
+    for (size_t i = 0; i < SP_COUNT(big); i++) {
+        double parts = floor(v / big[i].part + 0.5), per = floor(big[i].size / big[i].part + 0.5);
+        if (parts < per)
+            continue;
+        double whole = floor(parts / per), rest = parts - whole * per;
+        if (rest > 0 && whole < 100)
+            sp_format(buf, cap, "%s%.0f %s %.0f %s", sign, whole, big[i].name, rest, big[i].part_name);
+        else
+            sp_format(buf, cap, "%s%.0f %s", sign, whole, big[i].name);
+        break;
+    }
     return buf;
 }

@@ -1,110 +1,146 @@
-/* base/option.c - option tables: defaults, flags, recipe keys.
+/* base/option.c - option tables read: flags and recipe keys into structs.
+ *
+ * Reads every value through one function, so that a flag and a recipe key accept
+ * the same text and refuse it with the same sentence: name, value, what is allowed.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "option.h"
-
 #include <string.h>
+#include "base.h"
 
-enum { SUGGEST_WITHIN = 3, NAME_MAX_BYTES = 64 };
+enum {
+    NAME_MAX_BYTES = 64, /* longer names get no suggestion               */
+    LISTS_MAX = 32,      /* list options that one command line may set   */
+};
 
-static void *field(const struct sp_option *o, void *into)
-{
-    return (char *)into + o->at;
-}
+struct place {
+    const struct sp_option *row;
+    unsigned char *field;
+};
 
-static void set_default(const struct sp_option *o, void *into)
-{
-    switch (o->kind) {
-    case SP_OPT_INT: *(int64_t *)field(o, into) = (int64_t)o->fallback; break;
-    case SP_OPT_REAL: *(double *)field(o, into) = o->fallback; break;
-    case SP_OPT_TEXT: *(const char **)field(o, into) = o->fallback_text; break;
-    case SP_OPT_FLAG: *(bool *)field(o, into) = o->fallback != 0; break;
-    case SP_OPT_CHOICE: *(int *)field(o, into) = (int)o->fallback; break;
-    case SP_OPT_LIST: *(struct sp_option_list *)field(o, into) = (struct sp_option_list){ 0 }; break;
-    }
-}
+/* What one call of sp_option_parse knows. */
+struct parse {
+    const struct sp_option_set *set;
+    int n_set, argc;
+    char **argv;
+    const void *list_seen[LISTS_MAX];
+    int n_list_seen;
+    struct sp_err *err;
+};
 
 void sp_option_defaults(const struct sp_option_set *set, int n_set)
 {
-    for (int s = 0; s < n_set; s++)
-        for (const struct sp_option *o = set[s].table; o->name; o++)
-            set_default(o, set[s].into);
+    for (int i = 0; i < n_set; i++)
+        for (const struct sp_option *o = set[i].table; o->name; o++) {
+            void *field = (unsigned char *)set[i].into + o->at;
+            switch (o->kind) {
+            case SP_OPT_INT:
+                *(int64_t *)field = (int64_t)o->fallback;
+                break;
+            case SP_OPT_REAL:
+                *(double *)field = o->fallback;
+                break;
+            case SP_OPT_TEXT:
+                *(const char **)field = o->fallback_text;
+                break;
+            case SP_OPT_FLAG:
+                *(bool *)field = o->fallback != 0;
+                break;
+            case SP_OPT_CHOICE:
+                *(int *)field = (int)o->fallback;
+                break;
+            case SP_OPT_LIST:
+                ((struct sp_option_list *)field)->n = 0;
+                break;
+            }
+        }
 }
 
 /* ---- one value ---- */
 
-static enum sp_status out_of_bounds(const struct sp_option *o, const char *text, struct sp_err *err)
+static enum sp_status refuse_number(const struct sp_option *o, const char *name, const char *value, struct sp_err *err)
 {
+    const char *kind = o->kind == SP_OPT_INT ? "a whole number" : "a number";
     const char *unit = o->unit ? o->unit : "", *gap = o->unit ? " " : "";
-    sp_fail(err, SP_USAGE, "--%s must be %s from %.10g to %.10g%s%s, not '%s'", o->name,
-            o->kind == SP_OPT_INT ? "a whole number" : "a number", o->min, o->max, gap, unit, text);
-    return sp_remedy(err, "--help shows what it means");
+    if (o->min == 0 && o->max == 0)
+        return sp_fail(err, SP_USAGE, "%s %s: wanted %s%s%s", name, value, kind, gap, unit);
+    return sp_fail(err, SP_USAGE, "%s %s: wanted %s from %.15g to %.15g%s%s", name, value, kind, o->min, o->max, gap,
+                   unit);
 }
 
-static enum sp_status set_choice(const struct sp_option *o, void *into, const char *text, struct sp_err *err)
+static bool in_bounds(const struct sp_option *o, double v)
 {
-    struct sp_text all = { .max = 400 };
+    return (o->min == 0 && o->max == 0) || (v >= o->min && v <= o->max);
+}
+
+static enum sp_status read_choice(const struct sp_option *o, const char *name, const char *value, int *field,
+                                  struct sp_err *err)
+{
+    char list[256] = "";
     for (int i = 0; o->choices[i]; i++) {
-        if (!strcmp(o->choices[i], text)) {
-            *(int *)field(o, into) = i;
+        if (!strcmp(o->choices[i], value)) {
+            *field = i;
             return SP_OK;
         }
-        sp_text_printf(&all, "%s%s", i ? ", " : "", o->choices[i]);
+        size_t n = strlen(list);
+        sp_format(list + n, sizeof list - n, "%s%s", i ? ", " : "", o->choices[i]);
     }
-    sp_fail(err, SP_USAGE, "--%s must be one of %s, not '%s'", o->name, all.at ? all.at : "its choices", text);
-    sp_text_clear(&all);
-    return SP_USAGE;
+    return sp_fail(err, SP_USAGE, "%s %s: wanted one of %s", name, value, list);
 }
 
-static enum sp_status set_flag(const struct sp_option *o, void *into, const char *text, struct sp_err *err)
+static enum sp_status read_flag(const char *name, const char *value, bool *field, struct sp_err *err)
 {
     static const char *const yes[] = { "true", "yes", "on", "1" }, *const no[] = { "false", "no", "off", "0" };
     for (size_t i = 0; i < SP_COUNT(yes); i++)
-        if (!strcmp(text, yes[i]) || !strcmp(text, no[i])) {
-            *(bool *)field(o, into) = !strcmp(text, yes[i]);
+        if (!strcmp(value, yes[i]) || !strcmp(value, no[i])) {
+            *field = !strcmp(value, yes[i]);
             return SP_OK;
         }
-    return sp_fail(err, SP_USAGE, "--%s must be true or false, not '%s'", o->name, text);
+    return sp_fail(err, SP_USAGE, "%s %s: wanted true or false", name, value);
 }
 
-static enum sp_status set_value(const struct sp_option *o, void *into, const char *text, struct sp_err *err)
+/* `name` is how the user spelled the option; value must outlive the struct. */
+static enum sp_status read_value(struct place p, const char *name, const char *value, struct sp_err *err)
 {
-    int64_t i;
-    double v;
-    struct sp_option_list *list;
-    switch (o->kind) {
+    int64_t whole;
+    double real;
+    struct sp_option_list *list = (void *)p.field;
+    switch (p.row->kind) {
     case SP_OPT_INT:
-        if (!sp_parse_int(text, &i) || (double)i < o->min || (double)i > o->max)
-            return out_of_bounds(o, text, err);
-        *(int64_t *)field(o, into) = i;
+        if (!sp_parse_int(value, &whole) || !in_bounds(p.row, (double)whole))
+            return refuse_number(p.row, name, value, err);
+        *(int64_t *)(void *)p.field = whole;
         return SP_OK;
     case SP_OPT_REAL:
-        if (!sp_parse_real(text, &v) || v < o->min || v > o->max)
-            return out_of_bounds(o, text, err);
-        *(double *)field(o, into) = v;
+        if (!sp_parse_real(value, &real) || !in_bounds(p.row, real))
+            return refuse_number(p.row, name, value, err);
+        *(double *)(void *)p.field = real;
         return SP_OK;
-    case SP_OPT_TEXT: *(const char **)field(o, into) = text; return SP_OK;
-    case SP_OPT_FLAG: return set_flag(o, into, text, err);
-    case SP_OPT_CHOICE: return set_choice(o, into, text, err);
+    case SP_OPT_TEXT:
+        *(const char **)(void *)p.field = value;
+        return SP_OK;
+    case SP_OPT_FLAG:
+        return read_flag(name, value, (bool *)p.field, err);
+    case SP_OPT_CHOICE:
+        return read_choice(p.row, name, value, (int *)(void *)p.field, err);
     case SP_OPT_LIST:
-        list = field(o, into);
-        if (list->n == SP_OPTION_LIST_MAX)
-            return sp_fail(err, SP_USAGE, "--%s is given more than %d times", o->name, SP_OPTION_LIST_MAX);
-        list->at[list->n++] = text;
+        if (list->n >= SP_OPTION_LIST_MAX)
+            return sp_fail(err, SP_LIMIT, "%s %s: given more than %d times", name, value, SP_OPTION_LIST_MAX);
+        list->at[list->n++] = value;
         return SP_OK;
     }
     return SP_OK;
 }
 
-/* ---- flags ---- */
+/* ---- the nearest name ---- */
 
-static int distance(const char *a, const char *b)
+static int distance(const char *a, const char *b) /* Levenshtein 1966, two rows */
 {
-    int row[NAME_MAX_BYTES + 1], n = (int)strlen(b);
-    if (n > NAME_MAX_BYTES)
+    int row[NAME_MAX_BYTES + 1], n = (int)strlen(b), m = (int)strlen(a);
+    if (n > NAME_MAX_BYTES || m > NAME_MAX_BYTES)
         return NAME_MAX_BYTES;
     for (int j = 0; j <= n; j++)
         row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
+    for (int i = 1; i <= m; i++) {
         int diagonal = row[0];
         row[0] = i;
         for (int j = 1; j <= n; j++) {
@@ -117,88 +153,165 @@ static int distance(const char *a, const char *b)
     return row[n];
 }
 
-static enum sp_status unknown(const struct sp_option_set *set, int n_set, const char *arg, struct sp_err *err)
+/* The known name (or key) nearest to `s`, NULL when none is near. */
+static const char *nearest(const struct sp_option_set *set, int n_set, const char *s, bool keys)
 {
     const char *best = NULL;
-    int least = SUGGEST_WITHIN + 1;
-    for (int s = 0; s < n_set; s++)
-        for (const struct sp_option *o = set[s].table; o->name; o++) {
-            int d = distance(arg + 2, o->name);
-            if (!strncmp(arg, "--", 2) && d < least) {
+    int least = 1 + ((int)strlen(s) < 6 ? 2 : (int)strlen(s) / 3);
+    for (int i = 0; i < n_set; i++)
+        for (const struct sp_option *o = set[i].table; o->name; o++) {
+            const char *known = keys ? o->key : o->name;
+            if (!known)
+                continue;
+            int d = distance(s, known);
+            if (*s && !strncmp(known, s, strlen(s)))
+                d = 1;
+            if (d < least) {
                 least = d;
-                best = o->name;
+                best = known;
             }
         }
-    sp_fail(err, SP_USAGE, "there is no option %s", arg);
-    return best ? sp_remedy(err, "did you mean --%s?", best) : sp_remedy(err, "--help lists them");
+    return best;
 }
 
-struct found { const struct sp_option *option; void *into; const char *value; bool negated; };
-
-static bool matches(const struct sp_option *o, const char *arg, struct found *f)
+static enum sp_status unknown(const struct parse *p, const char *dashes, const char *name)
 {
-    size_t n = strlen(o->name);
-    if (arg[1] != '-')
-        return o->letter && arg[1] == o->letter && !arg[2];
-    if (!strncmp(arg + 2, o->name, n) && (!arg[2 + n] || arg[2 + n] == '=')) {
-        f->value = arg[2 + n] ? arg + 3 + n : NULL;
-        return true;
+    sp_fail(p->err, SP_USAGE, "unknown option %s%s", dashes, name);
+    const char *near = dashes[1] ? nearest(p->set, p->n_set, name, false) : NULL;
+    return near ? sp_remedy(p->err, "did you mean --%s?", near) : sp_remedy(p->err, "--help lists the options");
+}
+
+/* ---- a command line ---- */
+
+static struct place find_name(const struct parse *p, const char *name, size_t n)
+{
+    for (int i = 0; i < p->n_set; i++)
+        for (const struct sp_option *o = p->set[i].table; o->name; o++)
+            if (strlen(o->name) == n && !memcmp(o->name, name, n))
+                return (struct place){ o, (unsigned char *)p->set[i].into + o->at };
+    return (struct place){ 0 };
+}
+
+static struct place find_letter(const struct parse *p, char letter)
+{
+    for (int i = 0; i < p->n_set; i++)
+        for (const struct sp_option *o = p->set[i].table; o->name; o++)
+            if (o->letter == letter)
+                return (struct place){ o, (unsigned char *)p->set[i].into + o->at };
+    return (struct place){ 0 };
+}
+
+/* A list starts anew where the command line first names it. */
+static void renew_list(struct parse *p, struct place at)
+{
+    if (at.row->kind != SP_OPT_LIST)
+        return;
+    for (int i = 0; i < p->n_list_seen; i++)
+        if (p->list_seen[i] == at.field)
+            return;
+    if (p->n_list_seen < LISTS_MAX)
+        p->list_seen[p->n_list_seen++] = at.field;
+    ((struct sp_option_list *)(void *)at.field)->n = 0;
+}
+
+/* value NULL: it is the next argument; *i moves over it. */
+static enum sp_status take_value(struct parse *p, struct place at, const char *name, const char *value, int *i)
+{
+    if (!value && at.row->kind == SP_OPT_FLAG) {
+        *(bool *)at.field = true;
+        return SP_OK;
     }
-    f->negated = o->kind == SP_OPT_FLAG && !strncmp(arg, "--no-", 5) && !strcmp(arg + 5, o->name);
-    return f->negated;
+    if (!value) {
+        if (*i + 1 >= p->argc)
+            return sp_fail(p->err, SP_USAGE, "%s: a value is missing", name);
+        value = p->argv[++*i];
+    }
+    renew_list(p, at);
+    return read_value(at, name, value, p->err);
 }
 
-static struct found find(const struct sp_option_set *set, int n_set, const char *arg)
+static enum sp_status parse_long(struct parse *p, int *i)
 {
-    for (int s = 0; s < n_set; s++)
-        for (const struct sp_option *o = set[s].table; o->name; o++) {
-            struct found f = { .option = o, .into = set[s].into };
-            if (matches(o, arg, &f))
-                return f;
+    const char *arg = p->argv[*i], *name = arg + 2, *equals = strchr(name, '=');
+    size_t n = equals ? (size_t)(equals - name) : strlen(name);
+    char spelled[NAME_MAX_BYTES + 8];
+    sp_format(spelled, sizeof spelled, "--%.*s", (int)(n > NAME_MAX_BYTES ? NAME_MAX_BYTES : n), name);
+    struct place at = find_name(p, name, n);
+    if (at.row)
+        return take_value(p, at, spelled, equals ? equals + 1 : NULL, i);
+    if (!strncmp(name, "no-", 3)) {
+        at = find_name(p, name + 3, n - 3);
+        if (at.row && at.row->kind == SP_OPT_FLAG && !equals) {
+            *(bool *)at.field = false;
+            return SP_OK;
         }
-    return (struct found){ 0 };
+    }
+    return unknown(p, "--", spelled + 2);
 }
 
-enum sp_status sp_option_parse(const struct sp_option_set *set, int n_set, int argc, char **argv, int *n_operands, struct sp_err *err)
+/* -q, -qv (flags), -n5, -n 5 */
+static enum sp_status parse_short(struct parse *p, int *i)
 {
-    int kept = 0;
-    for (int i = 0; i < argc; i++) {
-        if (!strcmp(argv[i], "--")) {
-            while (++i < argc)
-                argv[kept++] = argv[i];
+    const char *arg = p->argv[*i];
+    for (const char *c = arg + 1; *c; c++) {
+        char spelled[] = { '-', *c, 0 };
+        struct place at = find_letter(p, *c);
+        if (!at.row)
+            return unknown(p, "-", spelled + 1);
+        bool flag = at.row->kind == SP_OPT_FLAG;
+        TRY(take_value(p, at, spelled, !flag && c[1] ? c + 1 : NULL, i));
+        if (!flag)
             break;
-        }
-        if (argv[i][0] != '-' || !argv[i][1]) {
-            argv[kept++] = argv[i];
-            continue;
-        }
-        struct found f = find(set, n_set, argv[i]);
-        if (!f.option)
-            return unknown(set, n_set, argv[i], err);
-        if (f.option->kind == SP_OPT_FLAG && !f.value)
-            f.value = f.negated ? "false" : "true";
-        else if (!f.value && ++i == argc)
-            return sp_fail(err, SP_USAGE, "--%s wants a value", f.option->name);
-        TRY(set_value(f.option, f.into, f.value ? f.value : argv[i], err));
     }
-    *n_operands = kept;
     return SP_OK;
 }
 
-enum sp_status sp_option_set_key(const struct sp_option_set *set, int n_set, const char *key, const char *value, struct sp_arena *mem,
-                                 struct sp_err *err)
+/* Moves argv[i] to argv[to], the ones between one further. */
+static void move_front(char **argv, int to, int i)
 {
-    for (int s = 0; s < n_set; s++)
-        for (const struct sp_option *o = set[s].table; o->name; o++) {
+    char *operand = argv[i];
+    memmove(argv + to + 1, argv + to, (size_t)(i - to) * sizeof *argv);
+    argv[to] = operand;
+}
+
+enum sp_status sp_option_parse(const struct sp_option_set *set, int n_set, int argc, char **argv, int *n_operands,
+                               struct sp_err *err)
+{
+    struct parse p = { .set = set, .n_set = n_set, .argc = argc, .argv = argv, .err = err };
+    int n = 0;
+    bool only_operands = false;
+    for (int i = 0; i < argc; i++) {
+        const char *a = argv[i];
+        if (only_operands || a[0] != '-' || !a[1])
+            move_front(argv, n++, i);
+        else if (!strcmp(a, "--"))
+            only_operands = true;
+        else if (a[1] == '-')
+            TRY(parse_long(&p, &i));
+        else
+            TRY(parse_short(&p, &i));
+    }
+    *n_operands = n;
+    return SP_OK;
+}
+
+/* ---- a recipe key ---- */
+
+enum sp_status sp_option_set_key(const struct sp_option_set *set, int n_set, const char *key, const char *value,
+                                 struct sp_arena *mem, struct sp_err *err)
+{
+    for (int i = 0; i < n_set; i++)
+        for (const struct sp_option *o = set[i].table; o->name; o++) {
             if (!o->key || strcmp(o->key, key))
                 continue;
-            char *copy = sp_arena_printf(mem, "%s", value);
-            if (!copy)
-                return sp_fail(err, SP_NOMEM, "no memory for the value of %s", key);
-            if (set_value(o, set[s].into, copy, err))
-                return sp_where(err, "%s", key);
-            return SP_OK;
+            struct place at = { o, (unsigned char *)set[i].into + o->at };
+            if (o->kind == SP_OPT_TEXT || o->kind == SP_OPT_LIST)
+                value = sp_arena_printf(mem, "%s", value);
+            if (!value)
+                return sp_fail(err, SP_NOMEM, "%s: out of memory", key);
+            return read_value(at, key, value, err);
         }
-    sp_fail(err, SP_MISSING, "a recipe has no key '%s'", key);
-    return sp_remedy(err, "--print-recipe shows all of them");
+    sp_fail(err, SP_MISSING, "unknown key %s", key);
+    const char *near = nearest(set, n_set, key, true);
+    return near ? sp_remedy(err, "did you mean %s?", near) : SP_MISSING;
 }

@@ -1,7 +1,9 @@
 /* base/option.h - option tables: one table parses flags and YAML keys, checks
  * bounds, prints --help, the manual page and the complete recipe.
  *
- * The rows are the only description of an option.  Bounds are inclusive.
+ * The rows are the only description of an option.  A row without a name ends a
+ * table.  Bounds are inclusive; min == max == 0 means none.  A NaN fallback of a
+ * REAL means "not set" and is written as null.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SP_OPTION_H
 #define SP_OPTION_H
@@ -39,9 +41,12 @@ struct sp_option_set { const struct sp_option *table; void *into; };
 struct sp_arena;
 struct sp_err;
 void sp_option_defaults(const struct sp_option_set *set, int n_set);
-/* Flags of argv[0..argc) fill the structs; operands (and what follows "--") are
- * moved to the front of argv in order and counted in *n_operands.  Unknown
- * options suggest the nearest name.  given[] (may be NULL, size = total rows) marks set options. */
+/* Flags of argv[0..argc) (no program name among them) fill the structs; operands
+ * (and what follows "--") are moved to the front of argv in order and counted in
+ * *n_operands.  --name=value, --name value, -lvalue, -l value, --no-name; unknown
+ * options suggest the nearest name.  A list given here replaces what it held.  To
+ * let flags win over a recipe file: parse a copy of argv to find the file, then
+ * defaults, set_key for each key, parse again. */
 enum sp_status sp_option_parse(const struct sp_option_set *set, int n_set, int argc, char **argv,
                                int *n_operands, struct sp_err *err);
 /* One key from a recipe file; SP_MISSING when no row has it. */

@@ -16,11 +16,14 @@ typedef void sp_task_fn(void *arg, int64_t task, int thread);
 enum sp_status sp_pool_new(struct sp_pool **out, int threads, struct sp_err *err);
 void sp_pool_free(struct sp_pool *p);
 int sp_pool_threads(const struct sp_pool *p);    /* NULL: 1 */
-/* Runs fn for task 0..n-1, each once, returns when all are done.  p NULL: in this thread. */
+/* Called from a task of the same pool, the tasks run in the calling thread; calls
+ * from several threads take turns.
+ * Runs fn for task 0..n-1, each once, returns when all are done.  p NULL: in this thread. */
 void sp_pool_run(struct sp_pool *p, sp_task_fn *fn, void *arg, int64_t n);
 
 /* Counter-based random numbers (Philox4x32-10, Salmon et al. 2011): the value
  * depends on key and counter alone. */
+void sp_random_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
 void sp_random_block(uint64_t key, uint64_t counter, uint32_t out[4]);
 uint64_t sp_random_key(uint64_t seed, const char *name); /* a key for a named use */
 struct sp_random { uint64_t key, counter; uint32_t left[4]; int n_left; };
