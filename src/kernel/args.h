@@ -62,34 +62,47 @@ struct sp_xent_args {
 struct sp_embed_args { const int32_t *ids; const void *table; void *y; int64_t m, n, rows; float scale; int32_t table_format, y_format; };
 /* dtable = acc + sum of dy rows by id; each task owns a range of columns. */
 struct sp_embed_back_args { const int32_t *ids; const void *dy; const float *acc; float *dtable; int64_t m, n, rows; float scale; int32_t dy_format; };
-/* table[max, dim/2, 2] = cos, sin of position * inverse frequency.  scaling: 0 none, 1 linear, 2 llama3, 3 yarn. */
+/* table[max, dim/2, 2] = cos, sin of position * inverse frequency base^(-2j/dim).  scaling: 0 none, 1 linear, 2 llama3
+ * (low, high: frequency factors), 3 yarn (low, high: beta slow 1, beta fast 32); factor, original: length before. */
 struct sp_rope_table_args { float *table; int64_t max, dim; double base, factor, low, high, original; int32_t scaling; };
-/* Rotates heads of x[m, heads*dim] (row distance ldx) by table rows position[i] (or past + i % t); back: inverse.
+/* Rotates the first heads*dim columns of x[m, ldx] by row *past + i % t of table[max, dim/2, 2] (past NULL: 0; kept
+ * below max); back: inverse.  Further columns (to the smaller of ldx, ldy) are copied.  y may be x.
  * interleaved: pairs (2j, 2j+1), else (j, j + dim/2). */
 struct sp_rope_args {
     const void *x; const float *table; const int32_t *past; void *y;
     int64_t m, t, heads, dim, ldx, ldy, max; int32_t interleaved, back, x_format, y_format;
 };
-/* Causal attention, b sequences: t queries at positions past..past+t-1, over keys 0..past+t-1 of at most tk stored.
- * q[b*t, heads*dim] row distance ldq, k and v[b*tk, kv_heads*dim] row distances ldk, ldv; o[b*t, heads*dim].
- * lse[b, heads, t] for the backward pass, or NULL.  window 0: none.  softcap 0: none.  q_at, k_at, v_at: first column. */
+/* Causal attention, b sequences: t queries at positions past..past+t-1, over keys 0..past+t-1 of at most tk stored
+ * (past NULL: 0 and all tk keys).  q[b*t, heads*dim] row distance ldq, k and v[b*tk, kv_heads*dim] row distances ldk,
+ * ldv; o[b*t, heads*dim]; q_at, k_at, v_at: first column.  k or v NULL: they stand in q (packed).
+ * lse[b, heads, t] for the backward pass, or NULL.  window 0: none.  softcap 0: none.  dim at most SP_HEAD_DIM_MAX. */
+enum { SP_HEAD_DIM_MAX = 512 };
 struct sp_attention_args {
     const void *q, *k, *v; const int32_t *past; void *o; float *lse;
     int64_t b, t, tk, heads, kv_heads, dim, ldq, ldk, ldv, ldo, q_at, k_at, v_at, window;
     float scale, softcap; int32_t causal, q_format, kv_format, o_format;
 };
+/* past = 0.  dq, dk, dv have the layout of q, k, v; dk or dv NULL: they stand in dq.  Formats: x of q, k, v; d of dq,
+ * dk, dv.  work[b, heads, t], followed by [b, heads, t, dim] when d_format is not f32. */
 struct sp_attention_back_args {
-    const void *d_o, *q, *k, *v, *o; const float *lse; void *dq, *dk, *dv; float *work /* [b,heads,t] */;
+    const void *d_o, *q, *k, *v, *o; const float *lse; void *dq, *dk, *dv; float *work;
     int64_t b, t, tk, heads, kv_heads, dim, ldq, ldk, ldv, ldo, q_at, k_at, v_at, window;
-    float scale, softcap; int32_t causal, x_format, d_format;
+    float scale, softcap; int32_t causal, x_format, do_format, o_format, d_format;
 };
 /* y = keep(i) ? x/(1-p) : 0, keep by Philox(key, counter[0] , element): the same numbers in the backward pass. */
 struct sp_dropout_args { const void *x; const int32_t *counter; void *y; int64_t n; uint64_t key; float p; int32_t x_format, y_format; };
-/* dst[rows, cols] = src; places at dst_at / src_at (elements), plus row offset *dst_row when given. */
-struct sp_copy_args {
-    const void *src; const int32_t *dst_row; void *dst;
-    int64_t rows, cols, lds, ldd, src_at, dst_at, max_row; int32_t src_format, dst_format;
+/* dst[rows, cols] = src; places at dst_at / src_at, row distances lds / ldd. */
+struct sp_copy_args { const void *src; void *dst; int64_t rows, cols, lds, ldd, src_at, dst_at; int32_t src_format, dst_format; };
+/* dst[dst_rows, dst_cols] = old with src[rows, cols] put (add: added) at row, col; old NULL: 0 elsewhere, old may be dst.
+ * Rows of src come in groups of `group` (0: one group), group_step rows apart in dst, *past rows further down when given;
+ * rows that would leave their group_step (or dst) are dropped. */
+struct sp_put_args {
+    const void *old, *src; const int32_t *past; void *dst;
+    int64_t dst_rows, dst_cols, rows, cols, row, col, group, group_step; int32_t add, src_format, dst_format;
 };
+/* y[rows, sum of cols] = x[0..7] side by side; x NULL: not there. */
+struct sp_concat_args { const void *x[8]; void *y; int64_t cols[8], rows; int32_t x_format, y_format; };
+/* y[cols, rows] = x[rows, cols]. */
 struct sp_transpose_args { const void *x; void *y; int64_t rows, cols; int32_t format; };
 struct sp_fill_args { float *y; int64_t n; float value; };
 /* y[n] = acc + sum over rows of x[m,n]; y[1] = acc + scale * sum of x or x^2 (kind 1); fixed blocks, work[blocks]. */

@@ -1,0 +1,29 @@
+/* kernel/attention_avx512.c - attention, its backward pass and rotary positions, sixteen floats a vector.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <immintrin.h>
+
+#define SP_W 16
+#define SP_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#include "attention_vec.h"
+#include "attention_back_vec.h"
+#include "rope_vec.h"
+
+void sp_attention_avx512(const void *args, int phase, int64_t task, void *scratch)
+{
+    (void)phase;
+    flash(args, task, scratch);
+}
+
+void sp_attention_back_avx512(const void *args, int phase, int64_t task, void *scratch)
+{
+    if (phase)
+        flash_back(args, task, scratch);
+    else
+        back_deltas(args, task, scratch);
+}
+
+void sp_rope_avx512(const void *args, int phase, int64_t task, void *scratch)
+{
+    (void)phase;
+    turn_rows(args, task, scratch);
+}
