@@ -55,13 +55,16 @@ static int accumulator(const struct sp_graph *g, sp_ref from, sp_ref now, int *n
     }
 }
 
-static bool single_use(const struct sp_graph *g, sp_ref r)
+/* Only this op's own rule refers to din[i]: it made the node just now and hands it out once, or it was made for
+ * this very operand (given_grad).  A gradient passed through may have other readers, some still to come. */
+static bool sole(const struct sp_node *n, const sp_ref *din, int i, int made_from)
 {
-    int uses = 0;
-    for (int v = r.node + 1; v < g->n; v++)
-        for (int i = 0; i < g->node[v].n_in; i++)
-            uses += g->node[v].in[i].node == r.node && g->node[v].in[i].out == r.out;
-    return uses <= 1;
+    for (int j = 0; j < n->n_in; j++)
+        if (j != i && din[j].node == din[i].node && din[j].out == din[i].out)
+            return false;
+    if (n->op == &sp_op_given_grad)
+        return din[i].node == n->in[i + 1].node;
+    return din[i].node >= made_from;
 }
 
 /* Every link of the chain now writes into the state. */
@@ -75,14 +78,14 @@ static void mark_chain(struct sp_graph *g, sp_ref from, int first)
 }
 
 /* grad/NAME += din. */
-static void accumulate(struct grad *r, int param, sp_ref din)
+static void accumulate(struct grad *r, int param, sp_ref din, bool alone)
 {
     struct sp_graph *g = r->g;
     sp_ref now = r->into[param];
     int first = -1, i;
     if (g->status)
         return;
-    i = din.node >= r->n && single_use(g, din) ? accumulator(g, din, now, &first) : -1;
+    i = alone ? accumulator(g, din, now, &first) : -1;
     if (i < 0) {
         sp_ref sum = SP_ADD(g, &sp_op_add, NULL, NULL, now, din);
         if (sp_is(sum))
@@ -99,12 +102,12 @@ static void accumulate(struct grad *r, int param, sp_ref din)
     r->into[param] = din;
 }
 
-static void flow(struct grad *r, sp_ref to, sp_ref din)
+static void flow(struct grad *r, sp_ref to, sp_ref din, bool alone)
 {
     struct sp_graph *g = r->g;
     if (g->node[to.node].op == &sp_op_state) {
         if (g->node[to.node].trainable)
-            accumulate(r, to.node, din);
+            accumulate(r, to.node, din, alone);
         return;
     }
     sp_ref *d = &r->d[to.node * SP_OUT_MAX + to.out];
@@ -132,10 +135,11 @@ static enum sp_status backward(struct grad *r, int v)
     for (int i = 0; i < SP_IN_MAX; i++)
         din[i] = SP_NONE;
     sp_graph_scope(g, n.layer, "d/%.100s/", n.name);
+    int made_from = g->n;
     n.op->grad(g, v, dout, din);
     for (int i = 0; i < n.n_in && !g->status; i++)
         if (sp_is(din[i]) && sp_graph_needs_grad(g, n.in[i]))
-            flow(r, n.in[i], din[i]);
+            flow(r, n.in[i], din[i], sole(&n, din, i, made_from));
     return g->status;
 }
 

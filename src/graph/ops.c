@@ -13,7 +13,8 @@ const struct sp_op *const sp_ops[] = {
     &sp_op_matmul,
 
     /* attention, positions, moving data */
-
+    &sp_op_attention, &sp_op_attention_back, &sp_op_rope_table, &sp_op_rope, &sp_op_cache_append, &sp_op_cast, &sp_op_slice,
+    &sp_op_slice_back, &sp_op_concat, &sp_op_put_rows, &sp_op_transpose, &sp_op_view,
 
     /* element by element, rows, reductions, optimizer */
     &sp_op_relu, &sp_op_gelu, &sp_op_gelu_erf, &sp_op_silu, &sp_op_tanh, &sp_op_sigmoid, &sp_op_exp, &sp_op_log, &sp_op_square,

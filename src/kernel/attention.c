@@ -4,6 +4,15 @@
 
 #include "../cost/cost.h"
 #include "embed.h"
+#include "portable/attention.c"
+#include "portable/attention_back.c"
+#include "portable/rope.c"
+#include "portable/rope_table.c"
+
+SP_EMBED(attention)
+SP_EMBED(attention_back)
+SP_EMBED(rope)
+SP_EMBED(rope_table)
 
 #define F(type, kind_, field) { #field, SP_FIELD_##kind_, offsetof(struct type, field), NULL }
 #define P(type, kind_, field, c) { #field, SP_FIELD_##kind_, offsetof(struct type, field), c }
@@ -49,13 +58,13 @@ static const struct sp_kernel_row attention_rows[] = {
 #elif defined __aarch64__
     ATTENTION(neon, SP_CPU_NEON),
 #endif
-    { "attention.portable", 0, sp_attention_row_portable },
+    { "attention.portable", 0, SP_FN(attention) },
 };
 
 const struct sp_kernel sp_kernel_attention = {
     .name = "attention", .help = "softmax of queries times keys, times values, without the matrix",
     .args_bytes = sizeof(struct sp_attention_args), .fields = attention_fields, .phases = 1, .tasks = attention_tasks,
-    .rows = attention_rows, .source = sp_attention_text, .function = "sp_attention_portable",
+    .rows = attention_rows, .source = SP_TEXT(attention), .function = "sp_attention_portable",
     .args_type = "struct sp_attention_args",
 };
 
@@ -93,13 +102,13 @@ static const struct sp_kernel_row back_rows[] = {
 #elif defined __aarch64__
     BACK(neon, SP_CPU_NEON),
 #endif
-    { "attention_back.portable", 0, sp_attention_back_row_portable },
+    { "attention_back.portable", 0, SP_FN(attention_back) },
 };
 
 const struct sp_kernel sp_kernel_attention_back = {
     .name = "attention_back", .help = "gradients of queries, keys and values",
     .args_bytes = sizeof(struct sp_attention_back_args), .fields = back_fields, .phases = 2, .tasks = back_tasks,
-    .rows = back_rows, .source = sp_attention_back_text, .function = "sp_attention_back_portable",
+    .rows = back_rows, .source = SP_TEXT(attention_back), .function = "sp_attention_back_portable",
     .args_type = "struct sp_attention_back_args",
 };
 
@@ -132,12 +141,12 @@ static const struct sp_kernel_row rope_rows[] = {
 #elif defined __aarch64__
     ROPE(neon, SP_CPU_NEON),
 #endif
-    { "rope.portable", 0, sp_rope_row_portable },
+    { "rope.portable", 0, SP_FN(rope) },
 };
 
 const struct sp_kernel sp_kernel_rope = {
     .name = "rope", .help = "turns pairs of numbers by their position", .args_bytes = sizeof(struct sp_rope_args),
-    .fields = rope_fields, .phases = 1, .tasks = rope_tasks, .rows = rope_rows, .source = sp_rope_text,
+    .fields = rope_fields, .phases = 1, .tasks = rope_tasks, .rows = rope_rows, .source = SP_TEXT(rope),
     .function = "sp_rope_portable", .args_type = "struct sp_rope_args",
 };
 
@@ -154,10 +163,10 @@ static int64_t table_tasks(const void *args, int phase)
     return blocks(((const struct sp_rope_table_args *)args)->max, 64);
 }
 
-static const struct sp_kernel_row table_rows[] = { { "rope_table.portable", 0, sp_rope_table_row_portable } };
+static const struct sp_kernel_row table_rows[] = { { "rope_table.portable", 0, SP_FN(rope_table) } };
 
 const struct sp_kernel sp_kernel_rope_table = {
     .name = "rope_table", .help = "cosines and sines of rotary positions", .args_bytes = sizeof(struct sp_rope_table_args),
-    .fields = table_fields, .phases = 1, .tasks = table_tasks, .rows = table_rows, .source = sp_rope_table_text,
+    .fields = table_fields, .phases = 1, .tasks = table_tasks, .rows = table_rows, .source = SP_TEXT(rope_table),
     .function = "sp_rope_table_portable", .args_type = "struct sp_rope_table_args",
 };

@@ -4,10 +4,12 @@
 
 const struct sp_kernel *const sp_kernels[] = {
     /* matrix products */
+    &sp_kernel_gemm,
 
 
     /* attention, positions, moving data */
-
+    &sp_kernel_attention, &sp_kernel_attention_back, &sp_kernel_rope_table, &sp_kernel_rope, &sp_kernel_copy, &sp_kernel_put,
+    &sp_kernel_concat, &sp_kernel_transpose,
 
     /* element by element, rows, reductions, optimizer */
     &sp_kernel_unary, &sp_kernel_unary_back, &sp_kernel_binary, &sp_kernel_glu, &sp_kernel_glu_back, &sp_kernel_dropout,

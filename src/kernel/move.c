@@ -9,6 +9,15 @@
 #include "../cost/cost.h"
 #include "embed.h"
 #include "kernel.h"
+#include "portable/concat.c"
+#include "portable/copy.c"
+#include "portable/put.c"
+#include "portable/transpose.c"
+
+SP_EMBED(concat)
+SP_EMBED(copy)
+SP_EMBED(put)
+SP_EMBED(transpose)
 
 enum { MOVE_ROWS = 64, MOVE_TILE = 32, MOVE_CHUNK = 1024 /* numbers decoded at once */ };
 #ifdef __aarch64__
@@ -74,12 +83,12 @@ static void copy_rows(const void *args, int phase, int64_t task, void *scratch)
 
 static const struct sp_kernel_row copy_table[] = {
     { MOVE_ROW("copy"), MOVE_NEEDS, copy_rows, copy_fits, MOVE_CHUNK * 4, 0 },
-    { "copy.portable", 0, sp_copy_row_portable },
+    { "copy.portable", 0, SP_FN(copy) },
 };
 
 const struct sp_kernel sp_kernel_copy = {
     .name = "copy", .help = "a part of a matrix, any format to any", .args_bytes = sizeof(struct sp_copy_args),
-    .fields = copy_fields, .phases = 1, .tasks = copy_tasks, .rows = copy_table, .source = sp_copy_text,
+    .fields = copy_fields, .phases = 1, .tasks = copy_tasks, .rows = copy_table, .source = SP_TEXT(copy),
     .function = "sp_copy_portable", .args_type = "struct sp_copy_args",
 };
 
@@ -149,13 +158,13 @@ static void put_rows(const void *args, int phase, int64_t task, void *scratch)
 
 static const struct sp_kernel_row put_table[] = {
     { MOVE_ROW("put"), MOVE_NEEDS, put_rows, put_fits, MOVE_CHUNK * 3 * 4, 0 },
-    { "put.portable", 0, sp_put_row_portable },
+    { "put.portable", 0, SP_FN(put) },
 };
 
 const struct sp_kernel sp_kernel_put = {
     .name = "put", .help = "a matrix into a part of another, at a row known at run time",
     .args_bytes = sizeof(struct sp_put_args), .fields = put_fields, .phases = 2, .tasks = put_tasks, .rows = put_table,
-    .source = sp_put_text, .function = "sp_put_portable", .args_type = "struct sp_put_args",
+    .source = SP_TEXT(put), .function = "sp_put_portable", .args_type = "struct sp_put_args",
 };
 
 /* ---- concat ---- */
@@ -197,12 +206,12 @@ static void concat_rows(const void *args, int phase, int64_t task, void *scratch
 
 static const struct sp_kernel_row concat_table[] = {
     { MOVE_ROW("concat"), MOVE_NEEDS, concat_rows, concat_fits, MOVE_CHUNK * 4, 0 },
-    { "concat.portable", 0, sp_concat_row_portable },
+    { "concat.portable", 0, SP_FN(concat) },
 };
 
 const struct sp_kernel sp_kernel_concat = {
     .name = "concat", .help = "matrices side by side", .args_bytes = sizeof(struct sp_concat_args), .fields = concat_fields,
-    .phases = 1, .tasks = concat_tasks, .rows = concat_table, .source = sp_concat_text, .function = "sp_concat_portable",
+    .phases = 1, .tasks = concat_tasks, .rows = concat_table, .source = SP_TEXT(concat), .function = "sp_concat_portable",
     .args_type = "struct sp_concat_args",
 };
 
@@ -219,10 +228,10 @@ static int64_t transpose_tasks(const void *args, int phase)
     return blocks(((const struct sp_transpose_args *)args)->cols, MOVE_TILE);
 }
 
-static const struct sp_kernel_row transpose_table[] = { { "transpose.portable", 0, sp_transpose_row_portable } };
+static const struct sp_kernel_row transpose_table[] = { { "transpose.portable", 0, SP_FN(transpose) } };
 
 const struct sp_kernel sp_kernel_transpose = {
     .name = "transpose", .help = "rows become columns", .args_bytes = sizeof(struct sp_transpose_args),
     .fields = transpose_fields, .phases = 1, .tasks = transpose_tasks, .rows = transpose_table,
-    .source = sp_transpose_text, .function = "sp_transpose_portable", .args_type = "struct sp_transpose_args",
+    .source = SP_TEXT(transpose), .function = "sp_transpose_portable", .args_type = "struct sp_transpose_args",
 };

@@ -39,7 +39,8 @@ static void view_grad(struct sp_graph *g, int node, const sp_ref *dout, sp_ref *
     if (sp_type_elements(&x) != sp_type_elements(&y)) {
         attr.i[SP_SLICE_COL] = g->node[node].attr.i[0];
         attr.i[SP_SLICE_ROWS] = 1, attr.i[SP_SLICE_COLS] = sp_type_elements(&x);
-        d = view_as(g, d, &SP_TYPE(y.format, 1, sp_type_elements(&y)));
+        struct sp_type flat = SP_TYPE(y.format, 1, sp_type_elements(&y));
+        d = view_as(g, d, &flat);
         d = SP_ADD(g, &sp_op_slice_back, NULL, &attr, SP_NONE, d);
     }
     din[0] = view_as(g, d, &x);
