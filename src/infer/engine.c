@@ -1,0 +1,54 @@
+/* infer/engine.c - a model loaded for answering.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "infer.h"
+
+static enum sp_status load_tokenizer(struct sp_engine *e, const char *path, struct sp_err *err)
+{
+    struct sp_arena mem = { 0 };
+    enum sp_status st = SP_OK;
+    if (!path && e->weights.folder) {
+        char *beside = sp_path_join(&mem, e->weights.folder, "tokenizer.json");
+        path = beside && sp_is_file(beside) ? beside : NULL;
+    }
+    if (path)
+        st = sp_tokenizer_load(&e->tokenizer, path, err);
+    sp_arena_clear(&mem);
+    return st;
+}
+
+static enum sp_status open_parts(struct sp_engine *e, const char *path, const char *tokenizer, const struct sp_serve_shape *shape,
+                                 const struct sp_machine *m, struct sp_err *err)
+{
+    TRY(sp_weights_open(&e->weights, path, err));
+    TRY(load_tokenizer(e, tokenizer, err));
+    TRY(sp_step_serve(&e->weights.config, shape, m, NULL, NULL, &e->job, err));
+    TRY(sp_live_new(&e->live, &e->job, e->pool, false, err));
+    return sp_live_fill(&e->live, &e->weights, NULL, NULL, err);
+}
+
+enum sp_status sp_engine_open(struct sp_engine *e, const char *path, const char *tokenizer, const struct sp_serve_shape *shape,
+                              const struct sp_machine *m, struct sp_pool *pool, struct sp_err *err)
+{
+    *e = (struct sp_engine){ .pool = pool };
+    enum sp_status st = open_parts(e, path, tokenizer, shape, m, err);
+    if (st)
+        sp_engine_close(e);
+    return st;
+}
+
+void sp_engine_close(struct sp_engine *e)
+{
+    sp_live_clear(&e->live);
+    sp_job_clear(&e->job);
+    sp_weights_close(&e->weights);
+    sp_tokenizer_free(e->tokenizer);
+    *e = (struct sp_engine){ 0 };
+}
+
+bool sp_engine_is_end(const struct sp_engine *e, int32_t id)
+{
+    for (int i = 0; i < e->job.config.n_eos; i++)
+        if (e->job.config.eos[i] == id)
+            return true;
+    return e->tokenizer && id == sp_tokenizer_eos(e->tokenizer);
+}

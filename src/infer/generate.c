@@ -1,0 +1,66 @@
+/* infer/generate.c - a prompt in, an answer out, token by token.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "infer.h"
+
+struct stream { struct sp_session *s; const struct sp_watch *watch; struct sp_answer *a; struct sp_decoder decoder; };
+
+static enum sp_status tell(struct stream *t, int32_t id, struct sp_err *err)
+{
+    size_t was = t->a->text.n;
+    sp_ids_add(&t->a->ids, id);
+    if (t->s->engine->tokenizer)
+        TRY(sp_decoder_push(&t->decoder, id, &t->a->text, err));
+    sp_tell(t->watch, &(struct sp_event){ .kind = SP_EVENT_TOKEN, .phase = "generate", .token = id, .done = (int64_t)t->a->ids.n,
+                                          .text = t->a->text.n > was ? t->a->text.at + was : "" });
+    return t->a->ids.full || t->a->text.full ? sp_fail(err, SP_NOMEM, "no memory for the answer") : SP_OK;
+}
+
+static enum sp_status loop(struct stream *t, const struct sp_sampling *how, int64_t max_tokens, bool ignore_end, struct sp_err *err)
+{
+    const struct sp_job *j = &t->s->engine->job;
+    for (int64_t i = 0; i < max_tokens; i++) {
+        int32_t id;
+        TRY(sp_session_sample(t->s, how, &id, err));
+        t->a->ended = !ignore_end && sp_engine_is_end(t->s->engine, id);
+        if (t->a->ended)
+            return SP_OK;
+        TRY(tell(t, id, err));
+        if (i + 1 == max_tokens || t->s->past == j->serve.cache || sp_signal_pending())
+            return SP_OK;
+        TRY(sp_session_feed(t->s, &id, 1, err));
+    }
+    return SP_OK;
+}
+
+enum sp_status sp_generate(struct sp_session *s, const int32_t *prompt, int64_t n, const struct sp_sampling *how, int64_t max_tokens,
+                           bool ignore_end, const struct sp_watch *watch, struct sp_answer *out, struct sp_err *err)
+{
+    struct sp_answer a = { .prompt_tokens = n };
+    struct stream t = { .s = s, .watch = watch, .a = &a };
+    double began = sp_now();
+    if (n < 1)
+        return sp_fail(err, SP_USAGE, "the prompt has no token");
+    TRY(sp_session_feed(s, prompt, n, err));
+    a.prompt_s = a.first_token_s = sp_now() - began;
+    if (s->engine->tokenizer) {
+        sp_decoder_init(&t.decoder, s->engine->tokenizer, true);
+        sp_decoder_resume(&t.decoder);
+    }
+    began = sp_now();
+    enum sp_status st = loop(&t, how, max_tokens, ignore_end, err);
+    a.generate_s = sp_now() - began;
+    if (!st && s->engine->tokenizer)
+        sp_decoder_end(&t.decoder, &a.text);
+    if (st)
+        sp_answer_clear(&a);
+    else
+        *out = a;
+    return st;
+}
+
+void sp_answer_clear(struct sp_answer *a)
+{
+    sp_ids_clear(&a->ids);
+    sp_text_clear(&a->text);
+    *a = (struct sp_answer){ 0 };
+}

@@ -1,0 +1,54 @@
+/* infer/infer.h - answering: an engine (a loaded model) and a session (one
+ * timeline over its cache).  [door of infer]
+ *
+ * An engine holds the weights packed for this machine, the tokenizer and the
+ * memory of one cache; so it has one session at a time.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SP_INFER_H
+#define SP_INFER_H
+#include "../base/base.h"
+#include "../model/model.h"
+#include "../recipe/recipe.h"
+#include "../step/step.h"
+#include "../text/text.h"
+
+struct sp_engine {
+    struct sp_weights weights;
+    struct sp_job job;
+    struct sp_live live;
+    struct sp_tokenizer *tokenizer;    /* NULL: none beside the model        */
+    struct sp_pool *pool;              /* the caller's                       */
+};
+/* path: as sp_weights_open.  tokenizer: a file, or NULL for the one beside the model. */
+enum sp_status sp_engine_open(struct sp_engine *e, const char *path, const char *tokenizer, const struct sp_serve_shape *shape,
+                              const struct sp_machine *m, struct sp_pool *pool, struct sp_err *err);
+void sp_engine_close(struct sp_engine *e);
+
+struct sp_sampling { double temperature, top_p, min_p, repeat_penalty; int64_t top_k, seed; bool greedy; };
+struct sp_session {
+    struct sp_engine *engine;
+    int64_t past;                      /* positions in the cache             */
+    const float *logits;               /* f32[vocab] of the last position; in the arena until the next run */
+    uint64_t drawn;                    /* random numbers used                */
+    struct sp_ids history;
+};
+void sp_session_begin(struct sp_session *s, struct sp_engine *e);
+void sp_session_end(struct sp_session *s);
+/* Takes tokens in, in chunks; logits of the last one are ready after it.  SP_LIMIT when the cache is full. */
+enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t n, struct sp_err *err);
+/* The next token by these rules, from s->logits; not yet fed. */
+enum sp_status sp_session_sample(struct sp_session *s, const struct sp_sampling *how, int32_t *id, struct sp_err *err);
+bool sp_engine_is_end(const struct sp_engine *e, int32_t id);   /* an end-of-text token of the configuration */
+
+struct sp_answer {
+    struct sp_ids ids;                 /* generated                          */
+    struct sp_text text;               /* empty without a tokenizer          */
+    int64_t prompt_tokens;
+    double prompt_s, generate_s, first_token_s; /* first_token_s: from the call to the first token */
+    bool ended;                        /* by an end token, not by the limit  */
+};
+/* Prompt in, at most max_tokens out; each token is told to the watch with its text as it becomes whole. */
+enum sp_status sp_generate(struct sp_session *s, const int32_t *prompt, int64_t n, const struct sp_sampling *how, int64_t max_tokens,
+                           bool ignore_end, const struct sp_watch *watch, struct sp_answer *out, struct sp_err *err);
+void sp_answer_clear(struct sp_answer *a);
+#endif

@@ -1,0 +1,57 @@
+/* infer/session.c - one timeline: tokens in, logits out, tokens drawn.
+ *
+ * A prompt goes in by chunks of the prefill program; its tail is padded as long as
+ * the chunk still fits the cache, else fed one by one.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "infer.h"
+
+#include <string.h>
+
+void sp_session_begin(struct sp_session *s, struct sp_engine *e)
+{
+    *s = (struct sp_session){ .engine = e };
+}
+
+void sp_session_end(struct sp_session *s)
+{
+    sp_ids_clear(&s->history);
+    *s = (struct sp_session){ 0 };
+}
+
+static void run_chunk(struct sp_session *s, enum sp_run run, const int32_t *ids, int64_t n, int64_t room)
+{
+    struct sp_live *l = &s->engine->live;
+    int32_t *to = sp_live_at(l, run, "ids"), *last = sp_live_at(l, run, "last");
+    memcpy(to, ids, (size_t)n * sizeof *to);
+    memset(to + n, 0, (size_t)(room - n) * sizeof *to);
+    *(int32_t *)sp_live_at(l, run, "past") = (int32_t)s->past;
+    if (last)
+        *last = (int32_t)(n - 1);
+    sp_live_run(l, run);
+    s->logits = sp_live_at(l, run, "logits");
+    s->past += n;
+}
+
+enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t n, struct sp_err *err)
+{
+    const struct sp_job *j = &s->engine->job;
+    int64_t cache = j->serve.cache, chunk = j->has[SP_RUN_PREFILL] ? j->serve.prefill : 1;
+    if (n > cache - s->past) {
+        sp_fail(err, SP_LIMIT, "%lld tokens do not fit the cache: %lld of its %lld positions are taken", (long long)n, (long long)s->past,
+                (long long)cache);
+        return sp_remedy(err, "a shorter prompt, fewer tokens, or a larger --cache");
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= j->config.vocab)
+            return sp_fail(err, SP_USAGE, "token %d is not in the vocabulary of %lld", (int)ids[i], (long long)j->config.vocab);
+        sp_ids_add(&s->history, ids[i]);
+    }
+    while (n > 0) {
+        bool whole = n > 1 && chunk > 1 && s->past + chunk <= cache;
+        int64_t take = whole ? (n < chunk ? n : chunk) : 1;
+        run_chunk(s, whole ? SP_RUN_PREFILL : SP_RUN_DECODE, ids, take, whole ? chunk : 1);
+        ids += take;
+        n -= take;
+    }
+    return s->history.full ? sp_fail(err, SP_NOMEM, "no memory for the session's tokens") : SP_OK;
+}
