@@ -18,7 +18,8 @@ enum sp_status sp_map_copy(const struct sp_map *m, size_t from, size_t n, void *
 enum sp_status sp_map_guard(const struct sp_map *m, enum sp_status (*fn)(void *arg, struct sp_err *err),
                             void *arg, struct sp_err *err);
 
-/* Written under a temporary name in the same folder; commit syncs and renames. */
+/* Written under a temporary name in the same folder; commit syncs and renames.  A
+ * device or pipe is written in place.  A failed write has already abandoned it. */
 struct sp_out { FILE *f; char *path, *temp; };
 enum sp_status sp_out_open(struct sp_out *o, const char *path, struct sp_err *err);
 enum sp_status sp_out_write(struct sp_out *o, const void *p, size_t n, struct sp_err *err);
@@ -31,7 +32,8 @@ enum sp_status sp_read_file(struct sp_text *out, const char *path, size_t max, s
 enum sp_status sp_make_folder(const char *path, struct sp_err *err);      /* like mkdir -p */
 bool sp_is_folder(const char *path);
 bool sp_is_file(const char *path);
-/* Regular files below path, sorted by name, at most max; into arena memory. */
+/* Regular files below path (or path itself), sorted by name, at most max; into arena
+ * memory.  Names that begin with a dot and linked folders are passed over. */
 enum sp_status sp_list_files(const char *path, int max, struct sp_arena *mem, const char ***out,
                              int *n, struct sp_err *err);
 char *sp_path_join(struct sp_arena *mem, const char *folder, const char *name);
@@ -40,7 +42,7 @@ char *sp_path_join(struct sp_arena *mem, const char *folder, const char *name);
 enum sp_status sp_json_parse(json_t **out, const char *text, size_t n, const char *what, struct sp_err *err);
 enum sp_status sp_json_read(json_t **out, const char *path, size_t max, struct sp_err *err);
 enum sp_status sp_json_write(const char *path, const json_t *j, struct sp_err *err);
-/* Field readers: key absent gives `fallback`; wrong type or out of bounds is SP_FORMAT naming the key. */
+/* Field readers: key absent or null gives `fallback`; wrong type or out of bounds is SP_FORMAT naming the key. */
 enum sp_status sp_json_int(const json_t *j, const char *key, int64_t min, int64_t max, int64_t fallback,
                            int64_t *out, struct sp_err *err);
 enum sp_status sp_json_real(const json_t *j, const char *key, double min, double max, double fallback,
@@ -49,7 +51,8 @@ enum sp_status sp_json_bool(const json_t *j, const char *key, bool fallback, boo
 enum sp_status sp_json_text(const json_t *j, const char *key, const char *fallback, const char **out,
                             struct sp_err *err);
 
-/* A recipe file: every scalar is handed to `each` as dotted key and text, in order; sequences repeat the key. */
+/* A recipe file: every scalar is handed to `each` as dotted key and text, in order; sequences repeat the key.
+ * A value left out or null is passed over; key and value live only during the call. */
 enum sp_status sp_yaml_read(const char *path,
                             enum sp_status (*each)(void *self, const char *key, const char *value, struct sp_err *err),
                             void *self, struct sp_err *err);

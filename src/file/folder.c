@@ -84,12 +84,17 @@ static enum sp_status walk_entries(struct list *l, DIR *d, const char *path, int
     return SP_OK;
 }
 
+/* Links to files count as files; links to folders are not followed: they may go in circles. */
 static enum sp_status walk(struct list *l, const char *path, int depth, struct sp_err *err)
 {
+    struct stat st0;
+    errno = 0;
     if (sp_is_file(path))
         return add(l, path, err);
-    if (!sp_is_folder(path) || depth > DEPTH_MAX)
-        return depth ? SP_OK : sp_fail(err, SP_MISSING, "%s: %s", path, strerror(errno ? errno : ENOENT));
+    if ((depth ? lstat(path, &st0) : stat(path, &st0)) || !S_ISDIR(st0.st_mode))
+        return depth ? SP_OK : sp_fail(err, SP_MISSING, "%s: %s", path, strerror(errno ? errno : ENOTDIR));
+    if (depth > DEPTH_MAX)
+        return sp_fail(err, SP_LIMIT, "%s: folders nested deeper than %d", path, DEPTH_MAX);
     DIR *d = opendir(path);
     if (!d)
         return sp_fail(err, SP_IO, "%s: %s", path, strerror(errno));

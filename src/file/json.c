@@ -1,26 +1,56 @@
 /* file/json.c - JSON through jansson, with our memory and our limits.
  *
- * Jansson refuses nesting past 2048 and, with the flag, duplicate keys.
+ * Refused: duplicate keys, text that is not UTF-8, NUL bytes, deep nesting.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "file.h"
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+enum { BYTES_MAX = 1 << 30, DEPTH_MAX = 512 };
 
-static void use_our_memory(void)
+static _Thread_local bool ran_out; /* jansson calls some of these syntax errors */
+
+static void *take(size_t bytes)
 {
-    json_set_alloc_funcs(sp_alloc, sp_free);
+    void *p = sp_alloc(bytes);
+    ran_out = ran_out || !p;
+    return p;
+}
+
+/* Before main: a value must be freed by the functions that allocated it. */
+__attribute__((constructor)) static void use_our_memory(void)
+{
+    json_set_alloc_funcs(take, sp_free);
+}
+
+/* Brackets open at once at the deepest place, strings left out; jansson itself allows 2048. */
+static int depth_of(const char *text, size_t n)
+{
+    int depth = 0, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '"')
+            for (i++; i < n && text[i] != '"'; i++)
+                i += text[i] == '\\';
+        else if (text[i] == '[' || text[i] == '{')
+            depth++;
+        else if (text[i] == ']' || text[i] == '}')
+            depth--;
+        most = depth > most ? depth : most;
+    }
+    return most;
 }
 
 enum sp_status sp_json_parse(json_t **out, const char *text, size_t n, const char *what, struct sp_err *err)
 {
     json_error_t e;
-    pthread_once(&once, use_our_memory);
+    if (n > BYTES_MAX)
+        return sp_fail(err, SP_LIMIT, "the JSON of %s has %zu bytes, at most %d are read", what, n, BYTES_MAX);
+    if (depth_of(text, n) > DEPTH_MAX)
+        return sp_fail(err, SP_LIMIT, "the JSON of %s is nested deeper than %d", what, DEPTH_MAX);
+    ran_out = false;
     json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
-    if (!j && json_error_code(&e) == json_error_out_of_memory)
+    if (!j && ran_out)
         return sp_fail(err, SP_NOMEM, "no memory for the JSON of %s", what);
     if (!j)
         return sp_fail(err, SP_FORMAT, "%s is not sound JSON: line %d column %d: %s", what, e.line, e.column, e.text);
@@ -37,16 +67,24 @@ enum sp_status sp_json_read(json_t **out, const char *path, size_t max, struct s
     return st;
 }
 
+static int add_text(const char *s, size_t n, void *text)
+{
+    sp_text_add(text, s, n);
+    return ((struct sp_text *)text)->full ? -1 : 0;
+}
+
+/* Through our own text: json_dumps passes over a failure while it writes a key, and
+ * would hand back JSON with a hole. */
 enum sp_status sp_json_write(const char *path, const json_t *j, struct sp_err *err)
 {
-    pthread_once(&once, use_our_memory);
-    char *s = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    if (!s)
-        return sp_fail(err, SP_NOMEM, "no memory for the JSON of %s", path);
-    size_t n = strlen(s);
-    s[n] = '\n'; /* in the place of the NUL */
-    enum sp_status st = sp_write_file(path, s, n + 1, err);
-    sp_free(s);
+    struct sp_text t = { .max = BYTES_MAX };
+    ran_out = false;
+    bool bad = json_dump_callback(j, add_text, &t, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    sp_text_add(&t, "\n", 1);
+    enum sp_status st = t.full || ran_out ? sp_fail(err, SP_NOMEM, "no memory for the JSON of %s", path)
+                      : bad ? sp_fail(err, SP_FORMAT, "%s: this value can't be written as JSON", path)
+                            : sp_write_file(path, t.at, t.n, err);
+    sp_text_clear(&t);
     return st;
 }
 

@@ -1,8 +1,9 @@
 /* file/map.c - files mapped read-only; one truncated underneath gives a
  * sentence instead of SIGBUS.
  *
- * A guarded stretch notes the range and a place to jump to, a thread each.  A
- * fault outside it goes to the handler that was there before.
+ * A guarded stretch notes the range and a place to jump to, in a chain that each
+ * thread has for itself (a guard inside a guard protects both files).  A fault
+ * outside all of them goes to the handler that was there before.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,17 +17,25 @@
 
 #include "file.h"
 
-static _Thread_local struct { const unsigned char *from, *to; sigjmp_buf *back; } guard;
+struct guard { const unsigned char *from, *to; sigjmp_buf back; struct guard *outer; };
+
+/* initial-exec: the signal handler must not be the first to touch it. */
+static __attribute__((tls_model("initial-exec"))) _Thread_local struct guard *guards;
 static struct sigaction before;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void on_bus(int number, siginfo_t *info, void *context)
 {
     const unsigned char *at = info->si_addr;
-    if (guard.back && at >= guard.from && at < guard.to)
-        siglongjmp(*guard.back, 1);
+    for (struct guard *g = guards; g; g = g->outer)
+        if (at >= g->from && at < g->to)
+            siglongjmp(g->back, 1);
     if (before.sa_flags & SA_SIGINFO && before.sa_sigaction) {
         before.sa_sigaction(number, info, context);
+        return;
+    }
+    if (!(before.sa_flags & SA_SIGINFO) && before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+        before.sa_handler(number);
         return;
     }
     signal(number, SIG_DFL);
@@ -84,18 +93,16 @@ void sp_map_close(struct sp_map *m)
 
 enum sp_status sp_map_guard(const struct sp_map *m, enum sp_status (*fn)(void *arg, struct sp_err *err), void *arg, struct sp_err *err)
 {
-    sigjmp_buf back;
-    __typeof__(guard) outer = guard;
-    if (sigsetjmp(back, 1)) {
-        guard = outer;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct guard g = { .from = m->at, .to = m->at + (m->bytes + page - 1) / page * page, .outer = guards };
+    if (sigsetjmp(g.back, 1)) {
+        guards = g.outer;
         sp_fail(err, SP_IO, "%s became shorter while it was read", m->path);
         return sp_remedy(err, "write files under another name and rename them");
     }
-    guard.from = m->at;
-    guard.to = m->at + m->bytes;
-    guard.back = &back;
+    guards = &g;
     enum sp_status st = fn(arg, err);
-    guard = outer;
+    guards = g.outer;
     return st;
 }
 

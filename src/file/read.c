@@ -9,6 +9,7 @@
 #include "file.h"
 
 enum { PIECE = 1 << 16 };
+static const size_t READ_MAX = (size_t)1 << 40; /* whatever the caller allows */
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -49,6 +50,8 @@ static enum sp_status read_gz(struct sp_text *t, const char *path, size_t max, s
     gzFile f = gzopen(path, "rbe");
     if (!f)
         return sp_fail(err, errno == ENOENT ? SP_MISSING : SP_IO, "%s: %s", path, strerror(errno));
+    if (gzdirect(f)) /* zlib would hand plain bytes through */
+        st = sp_fail(err, SP_FORMAT, "%s is not a gzip file", path);
     while (!st && (n = gzread(f, piece, sizeof piece)) > 0)
         st = append(t, piece, (size_t)n, max, path, err);
     const char *why = gzerror(f, &code);
@@ -60,8 +63,12 @@ static enum sp_status read_gz(struct sp_text *t, const char *path, size_t max, s
     return st;
 }
 
-static enum sp_status unpack_zst(struct sp_text *t, const struct sp_map *m, ZSTD_DStream *d, size_t max, struct sp_err *err)
+struct unpack { struct sp_text *t; const struct sp_map *m; ZSTD_DStream *d; size_t max; };
+
+static enum sp_status unpack_zst(void *arg, struct sp_err *err)
 {
+    const struct unpack *u = arg;
+    const struct sp_map *m = u->m;
     char piece[PIECE];
     ZSTD_inBuffer in = { m->at, m->bytes, 0 };
     size_t left = 1;
@@ -69,10 +76,10 @@ static enum sp_status unpack_zst(struct sp_text *t, const struct sp_map *m, ZSTD
         ZSTD_outBuffer out = { piece, sizeof piece, 0 };
         do {
             out.pos = 0;
-            left = ZSTD_decompressStream(d, &out, &in);
+            left = ZSTD_decompressStream(u->d, &out, &in);
             if (ZSTD_isError(left))
                 return sp_fail(err, SP_FORMAT, "%s is damaged: %s", m->path, ZSTD_getErrorName(left));
-            TRY(append(t, piece, out.pos, max, m->path, err));
+            TRY(append(u->t, piece, out.pos, u->max, m->path, err));
         } while (out.pos == out.size);
     }
     return left ? sp_fail(err, SP_FORMAT, "%s is cut off", m->path) : SP_OK;
@@ -83,7 +90,7 @@ static enum sp_status read_zst(struct sp_text *t, const char *path, size_t max, 
     struct sp_map m;
     TRY(sp_map_open(&m, path, err));
     ZSTD_DStream *d = ZSTD_createDStream();
-    enum sp_status st = d ? unpack_zst(t, &m, d, max, err) : sp_fail(err, SP_NOMEM, "no memory to unpack %s", path);
+    enum sp_status st = d ? sp_map_guard(&m, unpack_zst, &(struct unpack){ t, &m, d, max }, err) : sp_fail(err, SP_NOMEM, "no memory to unpack %s", path);
     ZSTD_freeDStream(d);
     sp_map_close(&m);
     return st;
@@ -91,6 +98,7 @@ static enum sp_status read_zst(struct sp_text *t, const char *path, size_t max, 
 
 enum sp_status sp_read_file(struct sp_text *out, const char *path, size_t max, struct sp_err *err)
 {
+    max = max < READ_MAX ? max : READ_MAX;
     struct sp_text t = { .max = max + 1 };
     enum sp_status st = ends_with(path, ".gz") ? read_gz(&t, path, max, err)
                       : ends_with(path, ".zst") ? read_zst(&t, path, max, err) : read_plain(&t, path, max, err);
