@@ -17,6 +17,7 @@ SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
 ARCH    := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 PKGS    := jansson yaml-0.1 sqlite3 libpcre2-8 libutf8proc zlib libzstd libsodium
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_CFLAGS += $(shell pkg-config --cflags libxml-2.0 2>/dev/null) # headers only: loaded when needed
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # DNNL=1 with oneDNN, DNNL= without; unset: as found.
 ifeq ($(origin DNNL),undefined)

@@ -35,7 +35,7 @@ enum sp_data_split {
 struct sp_data_options {
     const char *key;         /* JSON key; NULL: "text"                    */
     enum sp_data_split split;
-    uint64_t bytes_max;      /* text bytes to keep; 0: SP_DATA_BYTES_MAX. Reaching it is reported, not an error */
+    uint64_t bytes_max;      /* text bytes to keep; 0: SP_DATA_BYTES_MAX. What lies past it is reported, not an error */
     bool keep_duplicates;
 };
 struct sp_document {
@@ -55,7 +55,7 @@ struct sp_documents {
     struct sp_document *at;
     int64_t n;
     struct sp_data_report report;
-    char hash[65];           /* BLAKE2b-256 of all texts with their lengths, in order, hex */
+    char hash[65];           /* BLAKE2b-256 over the texts' own BLAKE2b-256, in order, hex */
     struct sp_arena mem;
 };
 /* options NULL: defaults.  A malformed line or file is SP_FORMAT, naming file:line. */
