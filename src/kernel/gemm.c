@@ -1,31 +1,83 @@
-/* kernel/gemm.c - the matrix-product family: fields, tasks, rows.
+/* kernel/gemm.c - the matrix-product family: fields, cutting, rows.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "embed.h"
+#include "gemm.h"
 #include "portable/gemm.c"
+#include "../cost/cost.h"
 
 SP_EMBED(gemm)
 
+static int64_t parts(int64_t n, int64_t part)
+{
+    return (n + part - 1) / part;
+}
+
 static int64_t gemm_tasks(const void *args, int phase)
 {
-    const struct sp_gemm_args *a = args;
+    const struct sp_gemm_args *g = args;
     (void)phase;
-    return (a->m + 47) / 48 * ((a->n + 63) / 64);
+    return parts(g->m, SP_GEMM_TILE) * parts(g->n, SP_GEMM_TILE);
+}
+
+enum { TASKS_WANTED = 16, SIDE_MIN = 96 };
+
+/* Tiles of nearly equal size, whole numbers of 48 rows (4 * 12, 8 * 6) and 32 columns. */
+static int64_t even(int64_t n, int64_t most, int64_t unit)
+{
+    int64_t count = parts(n, most), size = parts(parts(n, count), unit) * unit;
+    return size < most ? size : most;
+}
+
+struct sp_gemm_cut sp_gemm_cut(const struct sp_gemm_args *g)
+{
+    int64_t rows = SP_GEMM_ROWS, cols = SP_GEMM_COLS;
+    while (parts(g->m, rows) * parts(g->n, cols) < TASKS_WANTED && (rows > SIDE_MIN || cols > 2 * SIDE_MIN)) {
+        int64_t high = g->m < rows ? g->m : rows, wide = g->n < cols ? g->n : cols;
+        if ((high >= wide && rows > SIDE_MIN) || cols <= 2 * SIDE_MIN)
+            rows /= 2;
+        else
+            cols /= 2;
+    }
+    rows = even(g->m, rows, 12);
+    cols = even(g->n, cols, 32);
+    return (struct sp_gemm_cut){ rows, cols, parts(g->m, rows), parts(g->n, cols) };
 }
 
 static const struct sp_field gemm_fields[] = {
-    SP_F(gemm, a, IN, "const void *"),    SP_F(gemm, b, IN, "const void *"), SP_F(gemm, bias, IN, "const float *"),
-    SP_F(gemm, acc, IN, "const float *"), SP_F(gemm, c, OUT, "void *"),      SP_F(gemm, m, I64, ""),
-    SP_F(gemm, n, I64, ""),               SP_F(gemm, k, I64, ""),            SP_F(gemm, lda, I64, ""),
-    SP_F(gemm, ldb, I64, ""),             SP_F(gemm, ldc, I64, ""),          SP_F(gemm, trans, I32, ""),
-    SP_F(gemm, a_format, I32, ""),        SP_F(gemm, b_format, I32, ""),     SP_F(gemm, c_format, I32, ""),
-    SP_F(gemm, b_packed, I32, ""),        { 0 },
+    SP_F(gemm, a, IN, "const void *"),
+    SP_F(gemm, b, IN, "const void *"),
+    SP_F(gemm, bias, IN, "const float *"),
+    SP_F(gemm, acc, IN, "const float *"),
+    SP_F(gemm, c, OUT, "void *"),
+    SP_F(gemm, m, I64, ""),
+    SP_F(gemm, n, I64, ""),
+    SP_F(gemm, k, I64, ""),
+    SP_F(gemm, lda, I64, ""),
+    SP_F(gemm, ldb, I64, ""),
+    SP_F(gemm, ldc, I64, ""),
+    SP_F(gemm, trans, I32, ""),
+    SP_F(gemm, a_format, I32, ""),
+    SP_F(gemm, b_format, I32, ""),
+    SP_F(gemm, c_format, I32, ""),
+    SP_F(gemm, b_packed, I32, ""),
+    { 0 },
 };
 
+#define VECTOR_ROW(isa, features)                                                                                                  \
+    {                                                                                                                              \
+        .name = "gemm." #isa, .needs = (features), .fn = sp_gemm_##isa, .fits = sp_gemm_##isa##_fits, .tasks = sp_gemm_##isa##_tasks, \
+        .scratch_bytes = SP_GEMM_SCRATCH, .tolerance = 1e-4f, .pack_bytes = sp_gemm_##isa##_pack_bytes, .pack = sp_gemm_##isa##_pack, \
+    }
+
 static const struct sp_kernel_row gemm_rows[] = {
+#if defined(__x86_64__)
+    VECTOR_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
+#endif
     { .name = "gemm.portable", .fn = SP_FN(gemm) },
 };
 
 const struct sp_kernel sp_kernel_gemm = {
-    .name = "gemm", .help = "matrix product", .args_bytes = sizeof(struct sp_gemm_args), .fields = gemm_fields, .phases = 1,
-    .tasks = gemm_tasks, .rows = gemm_rows, .source = SP_TEXT(gemm), .function = "sp_gemm_portable", .args_type = "struct sp_gemm_args",
+    .name = "gemm", .help = "matrix product", .args_bytes = sizeof(struct sp_gemm_args), .fields = gemm_fields,
+    .phases = 1, .tasks = gemm_tasks, .rows = gemm_rows,
+    .source = SP_TEXT(gemm), .function = "sp_gemm_portable", .args_type = "struct sp_gemm_args",
 };

@@ -1,33 +1,59 @@
-/* gemm: c = op(a) op(b) (+ bias) (+ acc); a task is 48 rows by 64 columns; k runs upwards for every element. */
-static void sp_gemm_row(const struct sp_gemm_args *a, int64_t i, int64_t j0, int64_t j1)
+/* gemm: c = op(a) op(b) (+ bias) (+ acc).  A task is 32 rows by 32 columns; for
+ * every element k runs upwards in one sum. */
+enum { SP_GEMM_TILE = 32 };
+
+/* One 32 by 32 piece as numbers, zero beyond the matrix: to[p][q]. */
+static void sp_gemm_piece(float *to, const void *from, int32_t format, int64_t p0, int64_t q0, int64_t p_step, int64_t q_step, int64_t np,
+                          int64_t nq)
 {
-    float sum[64];
-    int64_t j, l;
-    for (j = j0; j < j1; j++)
-        sum[j - j0] = 0;
-    if (a->trans & 2)
-        for (j = j0; j < j1; j++)
-            for (l = 0; l < a->k; l++)
-                sum[j - j0] += sp_load(a->a, a->trans & 1 ? l * a->lda + i : i * a->lda + l, a->a_format) * sp_load(a->b, j * a->ldb + l, a->b_format);
-    else
-        for (l = 0; l < a->k; l++) {
-            float x = sp_load(a->a, a->trans & 1 ? l * a->lda + i : i * a->lda + l, a->a_format);
-            for (j = j0; j < j1; j++)
-                sum[j - j0] += x * sp_load(a->b, l * a->ldb + j, a->b_format);
-        }
-    for (j = j0; j < j1; j++) {
-        float v = sum[j - j0] + (a->bias ? a->bias[j] : 0);
-        if (a->acc)
-            v += a->acc[i * a->ldc + j];
-        sp_store(a->c, i * a->ldc + j, a->c_format, v);
-    }
+    int64_t p, q;
+    for (p = 0; p < SP_GEMM_TILE; p++)
+        for (q = 0; q < SP_GEMM_TILE; q++)
+            to[p * SP_GEMM_TILE + q] = p < np && q < nq ? sp_load(from, (p0 + p) * p_step + (q0 + q) * q_step, format) : 0;
 }
 
-static void sp_gemm_portable(const struct sp_gemm_args *a, int phase, int64_t task)
+static void sp_gemm_multiply(float *sum, const float *a, const float *b, int64_t rows, int64_t depth)
 {
-    int64_t across = (a->n + 63) / 64, i = task / across * 48, end = i + 48 < a->m ? i + 48 : a->m;
-    int64_t j0 = task % across * 64, j1 = j0 + 64 < a->n ? j0 + 64 : a->n;
-    for (; i < end; i++)
-        sp_gemm_row(a, i, j0, j1);
+    int64_t i, l;
+    int j;
+    for (i = 0; i < rows; i++)
+        for (l = 0; l < depth; l++) {
+            const float x = a[i * SP_GEMM_TILE + l], *y = b + l * SP_GEMM_TILE;
+            float *s = sum + i * SP_GEMM_TILE;
+            for (j = 0; j < SP_GEMM_TILE; j++)
+                s[j] += x * y[j];
+        }
+}
+
+static void sp_gemm_finish(const struct sp_gemm_args *g, const float *sum, int64_t i0, int64_t j0, int64_t rows, int64_t cols)
+{
+    int64_t i, j;
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < cols; j++) {
+            float v = sum[i * SP_GEMM_TILE + j];
+            if (g->bias)
+                v += g->bias[j0 + j];
+            if (g->acc)
+                v += g->acc[(i0 + i) * g->ldc + j0 + j];
+            sp_store(g->c, (i0 + i) * g->ldc + j0 + j, g->c_format, v);
+        }
+}
+
+static void sp_gemm_portable(const struct sp_gemm_args *g, int phase, int64_t task)
+{
+    float a[SP_GEMM_TILE * SP_GEMM_TILE], b[SP_GEMM_TILE * SP_GEMM_TILE], sum[SP_GEMM_TILE * SP_GEMM_TILE];
+    int64_t across = (g->n + SP_GEMM_TILE - 1) / SP_GEMM_TILE, i0 = task / across * SP_GEMM_TILE, j0 = task % across * SP_GEMM_TILE;
+    int64_t rows = g->m - i0 < SP_GEMM_TILE ? g->m - i0 : SP_GEMM_TILE, cols = g->n - j0 < SP_GEMM_TILE ? g->n - j0 : SP_GEMM_TILE;
+    int64_t l, depth;
+    int j;
     (void)phase;
+    for (j = 0; j < SP_GEMM_TILE * SP_GEMM_TILE; j++)
+        sum[j] = 0;
+    for (l = 0; l < g->k; l += SP_GEMM_TILE) {
+        depth = g->k - l < SP_GEMM_TILE ? g->k - l : SP_GEMM_TILE;
+        sp_gemm_piece(a, g->a, g->a_format, i0, l, g->trans & 1 ? 1 : g->lda, g->trans & 1 ? g->lda : 1, rows, depth);
+        sp_gemm_piece(b, g->b, g->b_format, l, j0, g->trans & 2 ? 1 : g->ldb, g->trans & 2 ? g->ldb : 1, depth, cols);
+        sp_gemm_multiply(sum, a, b, rows, depth);
+    }
+    sp_gemm_finish(g, sum, i0, j0, rows, cols);
 }
