@@ -1,0 +1,241 @@
+/* step/step.c - putting a step together: the one place where a training step, a
+ * score, a prefill and a decode are built, rewritten and lowered.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "step.h"
+
+const char *const sp_run_names[SP_RUNS] = { "load", "micro", "update", "refresh", "score", "prefill", "decode" };
+
+struct making {
+    const struct sp_model_config *c;
+    const struct sp_machine *m;
+    sp_graph_hook *hook;
+    void *self;
+    struct sp_job *job;
+    struct sp_graph *refresh;          /* packed copies written anew: by LOAD when serving, UPDATE and REFRESH when training */
+};
+
+static enum sp_status build(const struct making *k, struct sp_build *b, struct sp_graph **out, struct sp_err *err)
+{
+    struct sp_graph *g = sp_graph_new();
+    if (!g)
+        return sp_fail(err, SP_NOMEM, "no memory for a graph");
+    enum sp_status st = sp_model_build(g, k->c, b, err);
+    if (!st && k->hook && b->mode != SP_BUILD_LOAD)
+        st = k->hook(g, k->self, err);
+    if (st) {
+        sp_graph_free(g);
+        return st;
+    }
+    *out = g;
+    return SP_OK;
+}
+
+static enum sp_status lower(struct making *k, enum sp_run run, const struct sp_graph *g, const char *const *want, int n_want, struct sp_err *err)
+{
+    TRY(sp_lower(g, sp_run_names[run], want, n_want, k->m, &k->job->state, &k->job->program[run], err));
+    k->job->has[run] = k->job->program[run].n > 0;
+    k->job->nodes += g->n;
+    return SP_OK;
+}
+
+static void count_parameters(struct sp_job *j)
+{
+    for (int i = 0; i < j->state.n; i++)
+        if (j->state.entry[i].kind == SP_STATE_PARAM) {
+            j->parameters += sp_type_elements(&j->state.entry[i].type);
+            j->trainable += j->state.entry[i].trainable ? sp_type_elements(&j->state.entry[i].type) : 0;
+        }
+}
+
+/* ---- a graph, rewritten and lowered ---- */
+
+static enum sp_status simple(struct making *k, enum sp_run run, struct sp_build *b, const char *const *want, int n_want, struct sp_err *err)
+{
+    struct sp_graph *g = NULL;
+    TRY(build(k, b, &g, err));
+    enum sp_status st = sp_graph_pack(g, k->refresh, k->m, err);
+    if (!st)
+        st = lower(k, run, g, want, n_want, err);
+    sp_graph_free(g);
+    return st;
+}
+
+static enum sp_status make_load(struct making *k, struct sp_build b, struct sp_err *err)
+{
+    struct sp_graph *g = NULL;
+    b.mode = SP_BUILD_LOAD;
+    TRY(build(k, &b, &g, err));
+    enum sp_status st = lower(k, SP_RUN_LOAD, g, NULL, 0, err);
+    sp_graph_free(g);
+    return st;
+}
+
+static enum sp_status make_refresh(struct making *k, struct sp_err *err)
+{
+    return k->refresh->n ? lower(k, SP_RUN_REFRESH, k->refresh, NULL, 0, err) : SP_OK;
+}
+
+/* ---- training ---- */
+
+static enum sp_status micro_and_update(struct making *k, struct sp_graph **micro, struct sp_build *b, const struct sp_train_shape *t, struct sp_err *err)
+{
+    static const char *const loss[] = { "loss" }, *const norm[] = { "clip:1" };
+    struct sp_graph *update = sp_graph_new();
+    if (!update)
+        return sp_fail(err, SP_NOMEM, "no memory for a graph");
+    enum sp_status st = sp_graph_grad(*micro, b->loss, err);
+    if (!st && t->recompute)
+        st = sp_graph_recompute(micro, err);
+    if (!st)
+        st = sp_graph_pack(*micro, k->refresh, k->m, err);
+    if (!st)
+        st = lower(k, SP_RUN_MICRO, *micro, loss, 1, err);
+    if (!st)
+        st = sp_graph_adamw(update, *micro, &t->adamw, err);
+    if (!st)
+        st = lower(k, SP_RUN_UPDATE, update, norm, 1, err);
+    sp_graph_free(update);
+    return st;
+}
+
+static enum sp_status make_training(struct making *k, const struct sp_train_shape *t, struct sp_err *err)
+{
+    static const char *const scored[] = { "loss", "nll" };
+    struct sp_build b = { .mode = SP_BUILD_TRAIN, .batch = t->batch, .tokens = t->tokens, .positions = t->tokens, .compute = t->compute, .stored = SP_F32,
+                          .dropout = t->dropout, .seed = t->seed, .loss_rows = t->loss_rows };
+    struct sp_graph *micro = NULL;
+    TRY(build(k, &b, &micro, err));
+    enum sp_status st = micro_and_update(k, &micro, &b, t, err);
+    sp_graph_free(micro);
+    TRY(st);
+    TRY(make_load(k, b, err));
+    if (t->score_batch > 0) {
+        b.mode = SP_BUILD_SCORE;
+        b.batch = t->score_batch;
+        TRY(simple(k, SP_RUN_SCORE, &b, scored, 2, err));
+    }
+    return make_refresh(k, err);
+}
+
+static enum sp_status finish(struct making *k, enum sp_status st, struct sp_job *out)
+{
+    sp_graph_free(k->refresh);
+    if (st) {
+        sp_job_clear(k->job);
+        return st;
+    }
+    count_parameters(k->job);
+    *out = *k->job;
+    return SP_OK;
+}
+
+enum sp_status sp_step_train(const struct sp_model_config *c, const struct sp_train_shape *t, const struct sp_machine *m, sp_graph_hook *hook, void *self,
+                             struct sp_job *out, struct sp_err *err)
+{
+    struct sp_job job = { .config = *c, .machine = *m, .train = *t };
+    struct making k = { c, m, hook, self, &job, sp_graph_new() };
+    struct sp_train_shape *s = &job.train;
+    s->tokens = s->tokens > 0 ? s->tokens : c->context;
+    s->score_batch = s->score_batch ? s->score_batch : s->batch;
+    if (!k.refresh)
+        return sp_fail(err, SP_NOMEM, "no memory for a graph");
+    if (s->tokens > c->context) {
+        sp_graph_free(k.refresh);
+        return sp_fail(err, SP_USAGE, "sequences of %lld tokens do not fit a context of %lld", (long long)s->tokens, (long long)c->context);
+    }
+    return finish(&k, make_training(&k, s, err), out);
+}
+
+/* ---- serving ---- */
+
+static enum sp_status make_serving(struct making *k, const struct sp_serve_shape *s, struct sp_err *err)
+{
+    static const char *const logits[] = { "logits" }, *const scored[] = { "loss", "nll" };
+    struct sp_build b = { .mode = SP_BUILD_SERVE, .batch = s->batch, .tokens = 1, .cache = s->cache, .positions = k->c->context, .compute = s->compute,
+                          .stored = s->stored, .cached = s->cached };
+    TRY(simple(k, SP_RUN_DECODE, &b, logits, 1, err));
+    if (s->prefill > 1) {
+        b.tokens = s->prefill;
+        b.all_logits = s->all_logits;
+        TRY(simple(k, SP_RUN_PREFILL, &b, logits, 1, err));
+    }
+    if (s->score_batch > 0 && s->score_tokens > 0) {
+        b = (struct sp_build){ .mode = SP_BUILD_SCORE, .batch = s->score_batch, .tokens = s->score_tokens, .positions = k->c->context, .compute = s->compute,
+                               .stored = s->stored };
+        TRY(simple(k, SP_RUN_SCORE, &b, scored, 2, err));
+    }
+    TRY(make_load(k, b, err));
+    return make_refresh(k, err);
+}
+
+enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_serve_shape *s, const struct sp_machine *m, sp_graph_hook *hook, void *self,
+                             struct sp_job *out, struct sp_err *err)
+{
+    struct sp_job job = { .config = *c, .machine = *m, .serve = *s };
+    struct making k = { c, m, hook, self, &job, sp_graph_new() };
+    struct sp_serve_shape *t = &job.serve;
+    t->batch = t->batch > 0 ? t->batch : 1;
+    t->cache = t->cache > 0 ? t->cache : c->context;
+    t->prefill = t->prefill > t->cache ? t->cache : t->prefill;
+    if (!k.refresh)
+        return sp_fail(err, SP_NOMEM, "no memory for a graph");
+    return finish(&k, make_serving(&k, t, err), out);
+}
+
+enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format stored,
+                             const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
+{
+    static const char *const scored[] = { "loss", "nll" };
+    struct sp_job job = { .config = *c, .machine = *m, .serve = { .compute = compute, .stored = stored, .score_batch = batch, .score_tokens = tokens } };
+    struct making k = { c, m, NULL, NULL, &job, sp_graph_new() };
+    struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = batch, .tokens = tokens, .positions = c->context, .compute = compute, .stored = stored };
+    if (!k.refresh)
+        return sp_fail(err, SP_NOMEM, "no memory for a graph");
+    enum sp_status st = simple(&k, SP_RUN_SCORE, &b, scored, 2, err);
+    if (!st)
+        st = make_load(&k, b, err);
+    if (!st)
+        st = make_refresh(&k, err);
+    return finish(&k, st, out);
+}
+
+void sp_job_clear(struct sp_job *j)
+{
+    for (int i = 0; i < SP_RUNS; i++)
+        sp_program_clear(&j->program[i]);
+    sp_state_clear(&j->state);
+    *j = (struct sp_job){ 0 };
+}
+
+/* ---- from a recipe ---- */
+
+static enum sp_format format_of(int compute)
+{
+    return compute == SP_COMPUTE_BF16 ? SP_BF16 : SP_F32;
+}
+
+struct sp_train_shape sp_train_shape_of(const struct sp_recipe *r, const struct sp_model_config *c)
+{
+    const struct sp_recipe_train *t = &r->train;
+    return (struct sp_train_shape){
+        .batch = t->batch, .tokens = t->tokens > 0 ? t->tokens : c->context, .compute = format_of(t->compute), .dropout = t->dropout, .seed = (uint64_t)t->seed,
+        .recompute = t->recompute, .loss_rows = t->loss_rows, .adamw = { t->beta1, t->beta2, t->eps, t->weight_decay, NULL } };
+}
+
+struct sp_serve_shape sp_serve_shape_of(const struct sp_recipe *r, const struct sp_model_config *c)
+{
+    const struct sp_recipe_serve *s = &r->serve;
+    return (struct sp_serve_shape){ .batch = s->batch > 0 ? s->batch : 1, .prefill = s->prefill, .cache = s->cache > 0 ? s->cache : c->context,
+                                    .compute = format_of(s->compute), .stored = SP_F32, .cached = format_of(s->cached) };
+}
+
+enum sp_status sp_step_count_train(const struct sp_model_config *c, const struct sp_train_shape *t, const struct sp_machine *m, struct sp_step_count *out,
+                                   struct sp_err *err)
+{
+    struct sp_job j;
+    TRY(sp_step_train(c, t, m, NULL, NULL, &j, err));
+    *out = (struct sp_step_count){ .micro = j.program[SP_RUN_MICRO].count, .update = j.program[SP_RUN_UPDATE].count, .score = j.program[SP_RUN_SCORE].count,
+                                   .parameters = j.parameters, .state_bytes = j.state.bytes, .arena_bytes = sp_job_arena_bytes(&j), .nodes = j.nodes };
+    sp_job_clear(&j);
+    return SP_OK;
+}
