@@ -5,11 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <assert.h>
 #include <cmocka.h>
 #include "base/base.h"
@@ -518,6 +520,33 @@ static void test_pool_nested(void **state)
     sp_pool_free(j.pool);
 }
 
+static void *call(void *arg)
+{
+    static struct job jobs[2];
+    struct job *shared = arg;
+    struct job *j = &jobs[shared->hits[0]++ & 1];
+    j->threads = sp_pool_threads(shared->pool);
+    for (int run = 0; run < 500; run++)
+        sp_pool_run(shared->pool, task, j, 37);
+    for (int i = 0; i < TASKS; i++)
+        assert(j->hits[i] == (i < 37 ? 500 : 0));
+    return NULL;
+}
+
+/* Two threads use one pool at the same time: they take turns. */
+static void test_pool_callers(void **state)
+{
+    (void)state;
+    static struct job shared;
+    struct sp_err e = { 0 };
+    pthread_t other;
+    assert_int_equal(sp_pool_new(&shared.pool, 3, &e), SP_OK);
+    assert_int_equal(pthread_create(&other, NULL, call, &shared), 0);
+    call(&shared);
+    pthread_join(other, NULL);
+    sp_pool_free(shared.pool);
+}
+
 /* ---- random numbers ---- */
 
 static void test_philox(void **state)
@@ -604,6 +633,61 @@ static void test_events(void **state)
     sp_log(SP_LOG_DEBUG, "not shown %d", 1);
 }
 
+/* What `say` writes to standard error, as text to be freed with free(). */
+static char *said(void (*say)(void))
+{
+    fflush(stderr);
+    FILE *f = tmpfile();
+    int was = dup(STDERR_FILENO);
+    dup2(fileno(f), STDERR_FILENO);
+    say();
+    fflush(stderr);
+    dup2(was, STDERR_FILENO);
+    close(was);
+    char *text = calloc(1, 1000);
+    rewind(f);
+    assert_true(fread(text, 1, 999, f) > 0);
+    fclose(f);
+    return text;
+}
+
+static void say_plain(void)
+{
+    struct sp_progress p;
+    sp_progress_begin(&p, "train", false);
+    sp_progress_show(&p, 0, 100, NULL); /* too early for a line */
+    p.began -= 10;
+    p.last -= 10;
+    sp_progress_show(&p, 25, 100, "loss 3.2");
+    sp_progress_show(&p, 26, 100, "loss 3.1"); /* too early again */
+    sp_progress_end(&p, "100 steps");
+    sp_progress_end(&p, "only once");
+}
+
+static void say_live(void)
+{
+    struct sp_progress p;
+    sp_progress_begin(&p, "train", false);
+    p.live = true;
+    p.last = 0;
+    sp_progress_show(&p, 50, 100, NULL);
+    sp_log(SP_LOG_WARN, "careful");
+    sp_progress_end(&p, NULL);
+}
+
+static void test_progress(void **state)
+{
+    (void)state;
+    char *plain = said(say_plain), *live = said(say_live);
+    assert_non_null(strstr(plain, "train  25.0 %  2.5/s  30 s left  loss 3.2\ntrain: 100 steps, 10 s\n"));
+    assert_null(strstr(plain, "3.1"));
+    assert_null(strstr(plain, "once"));
+    assert_non_null(strstr(live, "\rtrain [############............]  50.0 %"));
+    assert_non_null(strstr(live, "\r\033[Ksparsam: warn: careful\ntrain: done, "));
+    free(plain);
+    free(live);
+}
+
 static void test_signals(void **state)
 {
     (void)state;
@@ -636,9 +720,11 @@ int main(void)
         cmocka_unit_test(test_every_allocation),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_pool_nested),
+        cmocka_unit_test(test_pool_callers),
         cmocka_unit_test(test_philox),
         cmocka_unit_test(test_random_draws),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_progress),
         cmocka_unit_test(test_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

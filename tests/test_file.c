@@ -501,6 +501,58 @@ static void test_yaml_limits(void **state)
     assert_int_equal(sp_yaml_read(in("absent.yaml"), note, &t, &e), SP_MISSING);
 }
 
+/* ---- a recipe written from option tables and read back ---- */
+
+struct recipe { int64_t n; double lr, unset; const char *path, *name; bool on; int kind; struct sp_option_list data; };
+static const char *const kinds[] = { "f32", "null", NULL };
+static const struct sp_option rows_a[] = {
+    { .name = "n", .key = "train.n", .kind = SP_OPT_INT, .at = offsetof(struct recipe, n), .min = 0, .max = 1e12, .help = "many: #1" },
+    { .name = "path", .key = "model.path", .kind = SP_OPT_TEXT, .at = offsetof(struct recipe, path) },
+    { .name = "unset", .key = "train.deep.unset", .kind = SP_OPT_REAL, .at = offsetof(struct recipe, unset), .fallback = NAN },
+    { .name = "kind", .key = "model.kind", .kind = SP_OPT_CHOICE, .at = offsetof(struct recipe, kind), .choices = kinds },
+    { 0 },
+};
+static const struct sp_option rows_b[] = {
+    { .name = "lr", .key = "train.lr", .kind = SP_OPT_REAL, .at = offsetof(struct recipe, lr), .min = 0, .max = 1 },
+    { .name = "name", .key = "model.name", .kind = SP_OPT_TEXT, .at = offsetof(struct recipe, name) },
+    { .name = "on", .key = "train.deep.on", .kind = SP_OPT_FLAG, .at = offsetof(struct recipe, on) },
+    { .name = "data", .key = "data", .kind = SP_OPT_LIST, .at = offsetof(struct recipe, data) },
+    { 0 },
+};
+struct reading { struct sp_option_set set[2]; };
+
+static enum sp_status set_one(void *self, const char *key, const char *value, struct sp_err *err)
+{
+    struct reading *r = self;
+    return sp_option_set_key(r->set, 2, key, value, &mem, err);
+}
+
+static void test_recipe(void **state)
+{
+    (void)state;
+    struct recipe a = { 0 }, b = { 0 };
+    struct reading from = { { { rows_a, &a }, { rows_b, &a } } }, to = { { { rows_a, &b }, { rows_b, &b } } };
+    struct sp_err e = { 0 };
+    sp_option_defaults(from.set, 2);
+    sp_option_defaults(to.set, 2);
+    a.n = 123456789012;
+    a.lr = 0.1 + 0.2;
+    a.name = "null # \"\\ \t\n \303\244: x";
+    a.on = true;
+    a.kind = 1;
+    a.data = (struct sp_option_list){ 2, { "a, b", "" } };
+    FILE *f = fopen(in("r.yaml"), "w");
+    sp_option_yaml(from.set, 2, f);
+    fclose(f);
+    if (sp_yaml_read(in("r.yaml"), set_one, &to, &e))
+        fail_msg("%s: %s", e.where, e.what);
+    assert_true(b.n == a.n && b.lr == a.lr && b.on && b.kind == 1 && isnan(b.unset) && !b.path);
+    assert_string_equal(b.name, a.name);
+    assert_int_equal(b.data.n, 2);
+    assert_string_equal(b.data.at[0], "a, b");
+    assert_string_equal(b.data.at[1], "");
+}
+
 /* ---- hashes ---- */
 
 static void test_hash(void **state)
@@ -544,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_json_locale),
         cmocka_unit_test(test_yaml),
         cmocka_unit_test(test_yaml_limits),
+        cmocka_unit_test(test_recipe),
         cmocka_unit_test(test_hash),
     };
     return cmocka_run_group_tests(tests, begin, end);
