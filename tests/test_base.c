@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <assert.h>
 #include <cmocka.h>
@@ -75,6 +76,11 @@ static void test_arena(void **state)
     struct sp_arena a = { 0 };
     uint64_t live = sp_mem_live();
     for (size_t n = 0; n < 5000; n = n * 3 / 2 + 1) {
+        void *dirty = memset(sp_alloc(64 << 10), 0xff, 64 << 10); /* so that a fresh chunk is likely not zero */
+        void *small = memset(sp_alloc(4160), 0xff, 4160);
+        sp_free(small);
+        sp_free(dirty);
+        sp_arena_clear(&a);
         unsigned char *p = sp_arena_take(&a, n);
         assert_non_null(p);
         assert_int_equal((uintptr_t)p % (n >= 64 ? 64 : 16), 0);
@@ -494,6 +500,30 @@ static void test_pool(void **state)
     assert_int_equal(sp_pool_threads(NULL), 1);
 }
 
+static void slow(void *arg, int64_t i, int thread)
+{
+    struct job *j = arg;
+    (void)thread;
+    if (i)
+        nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
+    j->hits[i]++;
+}
+
+/* The caller is done with its task long before the others are with theirs. */
+static void test_pool_waits(void **state)
+{
+    (void)state;
+    static struct job j;
+    struct sp_err e = { 0 };
+    assert_int_equal(sp_pool_new(&j.pool, 4, &e), SP_OK);
+    for (int run = 1; run <= 20; run++) {
+        sp_pool_run(j.pool, slow, &j, 4);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(j.hits[i], run);
+    }
+    sp_pool_free(j.pool);
+}
+
 static void inner(void *arg, int64_t i, int thread)
 {
     struct job *j = arg;
@@ -719,6 +749,7 @@ int main(void)
         cmocka_unit_test(test_option_prints),
         cmocka_unit_test(test_every_allocation),
         cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool_waits),
         cmocka_unit_test(test_pool_nested),
         cmocka_unit_test(test_pool_callers),
         cmocka_unit_test(test_philox),
