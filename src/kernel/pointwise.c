@@ -1,5 +1,6 @@
 /* kernel/pointwise.c - the families that work element by element: fields, tasks, rows.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "elem.h"
 #include "embed.h"
 
 #include "portable/unary.c"
@@ -48,7 +49,14 @@ static const struct sp_field unary_fields[] = {
     { 0 },
 };
 
+static bool unary_fits(const void *args)
+{
+    const struct sp_unary_args *a = args;
+    return sp_elem_plain(a->x_format) && sp_elem_plain(a->y_format);
+}
+
 static const struct sp_kernel_row unary_rows[] = {
+    SP_ELEM_FAST(unary, unary_fits, 4e-6f)
     { .name = "unary.portable", .fn = unary_portable },
 };
 
@@ -81,7 +89,14 @@ static const struct sp_field unary_back_fields[] = {
     { 0 },
 };
 
+static bool unary_back_fits(const void *args)
+{
+    const struct sp_unary_back_args *a = args;
+    return sp_elem_plain(a->dy_format) && sp_elem_plain(a->x_format) && sp_elem_plain(a->dx_format);
+}
+
 static const struct sp_kernel_row unary_back_rows[] = {
+    SP_ELEM_FAST(unary_back, unary_back_fits, 1e-5f)
     { .name = "unary_back.portable", .fn = unary_back_portable },
 };
 
@@ -118,7 +133,14 @@ static const struct sp_field binary_fields[] = {
     { 0 },
 };
 
+static bool binary_fits(const void *args)
+{
+    const struct sp_binary_args *a = args;
+    return sp_elem_plain(a->a_format) && sp_elem_plain(a->b_format) && sp_elem_plain(a->y_format);
+}
+
 static const struct sp_kernel_row binary_rows[] = {
+    SP_ELEM_FAST(binary, binary_fits, 1e-6f)
     { .name = "binary.portable", .fn = binary_portable },
 };
 
@@ -150,7 +172,14 @@ static const struct sp_field glu_fields[] = {
     { 0 },
 };
 
+static bool glu_fits(const void *args)
+{
+    const struct sp_glu_args *a = args;
+    return sp_elem_plain(a->x_format) && sp_elem_plain(a->y_format);
+}
+
 static const struct sp_kernel_row glu_rows[] = {
+    SP_ELEM_FAST(glu, glu_fits, 4e-6f)
     { .name = "glu.portable", .fn = glu_portable },
 };
 
@@ -185,7 +214,14 @@ static const struct sp_field glu_back_fields[] = {
     { 0 },
 };
 
+static bool glu_back_fits(const void *args)
+{
+    const struct sp_glu_back_args *a = args;
+    return sp_elem_plain(a->dy_format) && sp_elem_plain(a->x_format) && sp_elem_plain(a->dx_format);
+}
+
 static const struct sp_kernel_row glu_back_rows[] = {
+    SP_ELEM_FAST(glu_back, glu_back_fits, 1e-5f)
     { .name = "glu_back.portable", .fn = glu_back_portable },
 };
 
@@ -218,7 +254,14 @@ static const struct sp_field dropout_fields[] = {
     { 0 },
 };
 
+static bool dropout_fits(const void *args)
+{
+    const struct sp_dropout_args *a = args;
+    return sp_elem_plain(a->x_format) && sp_elem_plain(a->y_format);
+}
+
 static const struct sp_kernel_row dropout_rows[] = {
+    SP_ELEM_FAST(dropout, dropout_fits, 1e-6f)
     { .name = "dropout.portable", .fn = dropout_portable },
 };
 
@@ -247,6 +290,7 @@ static const struct sp_field fill_fields[] = {
 };
 
 static const struct sp_kernel_row fill_rows[] = {
+    SP_ELEM_FAST(fill, NULL, 1e-6f)
     { .name = "fill.portable", .fn = fill_portable },
 };
 

@@ -1,5 +1,6 @@
 /* kernel/reduce.c - the families that work sums, and the optimizers: fields, tasks, rows.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "elem.h"
 #include "embed.h"
 
 #include "portable/sum.c"
@@ -46,7 +47,14 @@ static const struct sp_field sum_rows_fields[] = {
     { 0 },
 };
 
+static bool sum_rows_fits(const void *args)
+{
+    const struct sp_sum_rows_args *a = args;
+    return sp_elem_plain(a->x_format);
+}
+
 static const struct sp_kernel_row sum_rows_rows[] = {
+    SP_ELEM_FAST(sum_rows, sum_rows_fits, 1e-5f)
     { .name = "sum_rows.portable", .fn = sum_rows_portable },
 };
 
@@ -78,7 +86,14 @@ static const struct sp_field sum_fields[] = {
     { 0 },
 };
 
+static bool sum_fits(const void *args)
+{
+    const struct sp_sum_args *a = args;
+    return sp_elem_plain(a->x_format);
+}
+
 static const struct sp_kernel_row sum_rows[] = {
+    SP_ELEM_FAST(sum, sum_fits, 1e-6f)
     { .name = "sum.portable", .fn = sum_portable },
 };
 
@@ -146,6 +161,7 @@ static const struct sp_field adamw_fields[] = {
 };
 
 static const struct sp_kernel_row adamw_rows[] = {
+    SP_ELEM_FAST(adamw, NULL, 1e-5f)
     { .name = "adamw.portable", .fn = adamw_portable },
 };
 
@@ -179,6 +195,7 @@ static const struct sp_field sgd_fields[] = {
 };
 
 static const struct sp_kernel_row sgd_rows[] = {
+    SP_ELEM_FAST(sgd, NULL, 1e-5f)
     { .name = "sgd.portable", .fn = sgd_portable },
 };
 

@@ -1,5 +1,6 @@
 /* kernel/rowwise.c - the families that work row by row: fields, tasks, rows.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "elem.h"
 #include "embed.h"
 
 #include "portable/norm.c"
@@ -50,7 +51,14 @@ static const struct sp_field norm_fields[] = {
     { 0 },
 };
 
+static bool norm_fits(const void *args)
+{
+    const struct sp_norm_args *a = args;
+    return sp_elem_plain(a->y_format);
+}
+
 static const struct sp_kernel_row norm_rows[] = {
+    SP_ELEM_FAST(norm, norm_fits, 1e-5f)
     { .name = "norm.portable", .fn = norm_portable },
 };
 
@@ -89,7 +97,14 @@ static const struct sp_field norm_back_fields[] = {
     { 0 },
 };
 
+static bool norm_back_fits(const void *args)
+{
+    const struct sp_norm_back_args *a = args;
+    return sp_elem_plain(a->dy_format);
+}
+
 static const struct sp_kernel_row norm_back_rows[] = {
+    SP_ELEM_FAST(norm_back, norm_back_fits, 1e-4f)
     { .name = "norm_back.portable", .fn = norm_back_portable },
 };
 
@@ -120,6 +135,7 @@ static const struct sp_field softmax_fields[] = {
 };
 
 static const struct sp_kernel_row softmax_rows[] = {
+    SP_ELEM_FAST(softmax, NULL, 1e-5f)
     { .name = "softmax.portable", .fn = softmax_portable },
 };
 
@@ -151,6 +167,7 @@ static const struct sp_field softmax_back_fields[] = {
 };
 
 static const struct sp_kernel_row softmax_back_rows[] = {
+    SP_ELEM_FAST(softmax_back, NULL, 1e-5f)
     { .name = "softmax_back.portable", .fn = softmax_back_portable },
 };
 
@@ -185,7 +202,14 @@ static const struct sp_field xent_fields[] = {
     { 0 },
 };
 
+static bool xent_fits(const void *args)
+{
+    const struct sp_xent_args *a = args;
+    return sp_elem_plain(a->x_format) && sp_elem_plain(a->dx_format);
+}
+
 static const struct sp_kernel_row xent_rows[] = {
+    SP_ELEM_FAST(xent, xent_fits, 1e-5f)
     { .name = "xent.portable", .fn = xent_portable },
 };
 
@@ -219,7 +243,14 @@ static const struct sp_field embed_fields[] = {
     { 0 },
 };
 
+static bool embed_fits(const void *args)
+{
+    const struct sp_embed_args *a = args;
+    return sp_elem_plain(a->table_format) && sp_elem_plain(a->y_format);
+}
+
 static const struct sp_kernel_row embed_rows[] = {
+    SP_ELEM_FAST(embed, embed_fits, 1e-6f)
     { .name = "embed.portable", .fn = embed_portable },
 };
 
@@ -253,7 +284,14 @@ static const struct sp_field embed_back_fields[] = {
     { 0 },
 };
 
+static bool embed_back_fits(const void *args)
+{
+    const struct sp_embed_back_args *a = args;
+    return sp_elem_plain(a->dy_format);
+}
+
 static const struct sp_kernel_row embed_back_rows[] = {
+    SP_ELEM_FAST(embed_back, embed_back_fits, 1e-5f)
     { .name = "embed_back.portable", .fn = embed_back_portable },
 };
 

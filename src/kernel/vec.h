@@ -145,6 +145,19 @@ static inline void sp_vput_n(void *p, int64_t i, int32_t format, sp_vf v, int64_
     memcpy((uint16_t *)p + i, &h, (size_t)n * sizeof(uint16_t));
 }
 
+/* Either, as there is room for: what loops over a row call. */
+static inline sp_vf sp_vread(const void *p, int64_t i, int32_t format, int64_t left)
+{
+    return left >= SP_W ? sp_vget(p, i, format) : sp_vget_n(p, i, format, left);
+}
+static inline void sp_vwrite(void *p, int64_t i, int32_t format, sp_vf v, int64_t left)
+{
+    if (left >= SP_W)
+        sp_vput(p, i, format, v);
+    else
+        sp_vput_n(p, i, format, v, left);
+}
+
 /* ---- mathematics: portable/math.c's formulas ---- */
 static inline sp_vf sp_vpower2(sp_vi n) { return (sp_vf)((n + 127) << 23); }
 
