@@ -19,7 +19,7 @@
 
 /* ---- configuration ---------------------------------------------------------- */
 enum sp_family { SP_FAMILY_LLAMA, SP_FAMILY_GPT2, SP_FAMILY_MLP, SP_FAMILIES };
-enum sp_rope_scaling { SP_ROPE_NONE, SP_ROPE_LINEAR, SP_ROPE_LLAMA3, SP_ROPE_YARN };
+enum sp_rope_scaling { SP_SCALING_NONE, SP_SCALING_LINEAR, SP_SCALING_LLAMA3, SP_SCALING_YARN };
 enum { SP_EOS_MAX = 8 };
 
 struct sp_model_config {
@@ -52,7 +52,8 @@ const char *sp_family_name(enum sp_family f);      /* "llama" */
  * Inputs (i32[batch*tokens] row by row unless said):
  *   TRAIN   "ids" "targets" "weights" f32; "dropout_counter" i32[1] when dropout > 0     -> "loss" f32[1]
  *   SCORE   "ids" "targets" "weights"                                                    -> "loss", "nll" f32[batch*tokens]
- *   SERVE   "ids" "past" i32[1], and "last" i32[batch] when tokens > 1 and not all       -> "logits" f32[batch or all rows, vocab]
+ *   SERVE   "ids" "past" i32[1]; "last" i32[batch] when tokens > 1 and not all_logits; GPT-2 also "positions"
+ *           (past + place in its sequence)                       -> "logits" f32[batch or all rows, vocab]
  *   LOAD    nothing: fills tables (rotary positions) in the state region; run it once after the weights are there
  * loss = sum of weights * nll: give weights that sum to 1 over all micro-steps of an update, and the gradient
  * is that of the mean.  last: the rows (0 .. batch*tokens-1) whose logits are wanted; a chunk of a prompt may be

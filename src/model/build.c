@@ -1,0 +1,203 @@
+/* model/build.c - what the builders share: parameters, residual connections,
+ * the cache, the head; and building by family.
+ *
+ * The residual stream stays f32; what enters a matrix product is in the compute
+ * format.  Without dropout a projection is accumulated straight onto the stream.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "builder.h"
+
+enum { LOSS_ELEMENTS = 1 << 24, LOSS_ROWS_MIN = 64, DIM_LIMIT = 1 << 30 };
+
+void sp_builder_init(struct sp_builder *s, struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b)
+{
+    *s = (struct sp_builder){ .g = g, .c = c, .b = b, .rows = b->batch * b->tokens, .past = SP_NONE, .counter = SP_NONE };
+    b->loss = SP_NONE;
+    if (b->mode == SP_BUILD_SERVE)
+        s->past = sp_graph_input(g, "past", SP_TYPE(SP_I32, 1));
+    if (b->mode == SP_BUILD_TRAIN && b->dropout > 0)
+        s->counter = sp_graph_input(g, "dropout_counter", SP_TYPE(SP_I32, 1));
+}
+
+const char *sp_builder_name(struct sp_builder *s, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    const char *name = sp_arena_printf(&s->g->mem, "%s", text);
+    if (!name && !s->g->status)
+        s->g->status = sp_fail(&s->g->err, SP_NOMEM, "no memory for a tensor's name");
+    return name ? name : "";
+}
+
+static sp_ref parameter(struct sp_builder *s, const char *name, struct sp_type t)
+{
+    return sp_graph_state(s->g, name, SP_STATE_PARAM, s->b->mode == SP_BUILD_TRAIN, t);
+}
+
+sp_ref sp_builder_vector(struct sp_builder *s, const char *name, int64_t n)
+{
+    return parameter(s, name, SP_TYPE(SP_F32, n));
+}
+
+sp_ref sp_builder_matrix(struct sp_builder *s, const char *name, int64_t rows, int64_t cols)
+{
+    return parameter(s, name, SP_TYPE(s->b->stored, rows, cols));
+}
+
+sp_ref sp_builder_linear(struct sp_builder *s, sp_ref x, sp_ref w, int trans, sp_ref bias, sp_ref onto, enum sp_format f)
+{
+    sp_ref in[4] = { x, w, bias, onto };
+    int n = sp_is(onto) ? 4 : sp_is(bias) ? 3 : 2;
+    return sp_graph_add(s->g, &sp_op_matmul, NULL, n, in, (&(struct sp_attr){ .i = { trans }, .format = (int)f }));
+}
+
+sp_ref sp_builder_dropout(struct sp_builder *s, sp_ref x, const char *mask)
+{
+    if (!sp_is(s->counter))
+        return x;
+    int64_t key = (int64_t)sp_random_key(s->b->seed, mask);
+    return SP_ADD(s->g, &sp_op_dropout, NULL, SP_ATTR(.i = { key }, .f = { s->b->dropout }), x, s->counter);
+}
+
+sp_ref sp_builder_residual(struct sp_builder *s, sp_ref x, sp_ref y, sp_ref w, int trans, sp_ref bias, const char *mask)
+{
+    if (!sp_is(s->counter))
+        return sp_builder_linear(s, y, w, trans, bias, x, SP_F32);
+    sp_ref z = sp_builder_dropout(s, sp_builder_linear(s, y, w, trans, bias, SP_NONE, SP_F32), mask);
+    return SP_ADD(s->g, &sp_op_add, NULL, NULL, x, z);
+}
+
+sp_ref sp_builder_cached(struct sp_builder *s, int layer, const char *which, sp_ref rows)
+{
+    if (s->g->status)
+        return SP_NONE;
+    const char *name = sp_builder_name(s, "cache/%d/%s", layer, which);
+    struct sp_type t = SP_TYPE(s->b->cached, s->b->batch * s->b->cache, sp_type_cols(sp_graph_type(s->g, rows)));
+    sp_ref cache = sp_graph_state(s->g, name, SP_STATE_CACHE, false, t);
+    return SP_ADD(s->g, &sp_op_cache_append, NULL, SP_ATTR(.i = { s->b->batch }), cache, rows, s->past);
+}
+
+/* ---- the head ---- */
+
+static int64_t loss_rows(const struct sp_builder *s)
+{
+    int64_t rows = s->b->loss_rows ? s->b->loss_rows : LOSS_ELEMENTS / s->c->vocab;
+    return rows < LOSS_ROWS_MIN ? LOSS_ROWS_MIN : rows;
+}
+
+/* The same value under a plain name. */
+static void call_it(struct sp_builder *s, const char *name, sp_ref r, int64_t n)
+{
+    SP_ADD(s->g, &sp_op_view, name, SP_ATTR(.i = { 0, 1, n }), r);
+}
+
+static sp_ref part(struct sp_builder *s, sp_ref x, int64_t row, int64_t n, int64_t cols)
+{
+    if (n == s->rows)
+        return x;
+    if (cols)
+        return SP_ADD(s->g, &sp_op_view, NULL, SP_ATTR(.i = { row * cols, 2, n, cols }), x);
+    return SP_ADD(s->g, &sp_op_view, NULL, SP_ATTR(.i = { row, 1, n }), x);
+}
+
+/* Loss and negative log-likelihood of every row, some rows of logits at a time. */
+static void score(struct sp_builder *s, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights)
+{
+    struct sp_graph *g = s->g;
+    int64_t step = loss_rows(s), all = s->rows;
+    sp_ref loss = SP_NONE, nll = SP_NONE;
+    if (step < all)
+        nll = sp_graph_add(g, &sp_op_fill, NULL, 0, NULL, SP_ATTR(.i = { 2, all, 1 }, .f = { 0 }));
+    for (int64_t row = 0; row < all && !g->status; row += step) {
+        int64_t n = row + step < all ? step : all - row;
+        sp_ref logits = sp_builder_linear(s, part(s, x, row, n, s->c->width), w, 2, SP_NONE, SP_NONE, SP_F32);
+        loss = SP_ADD(g, &sp_op_xent, NULL, NULL, logits, part(s, targets, row, n, 0), part(s, weights, row, n, 0), loss);
+        sp_ref some = { loss.node, 2 };
+        nll = step < all ? SP_ADD(g, &sp_op_put_rows, NULL, SP_ATTR(.i = { row }), nll,
+                                  SP_ADD(g, &sp_op_view, NULL, SP_ATTR(.i = { 0, 2, n, 1 }), some)) : some;
+    }
+    call_it(s, "loss", loss, 1);
+    call_it(s, "nll", nll, all);
+}
+
+static void logits(struct sp_builder *s, sp_ref x, sp_ref w)
+{
+    if (s->b->tokens > 1 && !s->b->all_logits) {
+        sp_ref last = sp_graph_input(s->g, "last", SP_TYPE(SP_I32, s->b->batch));
+        x = SP_ADD(s->g, &sp_op_embed, NULL, (&(struct sp_attr){ .format = (int)s->b->compute }), last, x);
+    }
+    SP_ADD(s->g, &sp_op_matmul, "logits", (&(struct sp_attr){ .i = { 2 }, .format = SP_F32 }), x, w);
+}
+
+void sp_builder_head(struct sp_builder *s, sp_ref x, sp_ref w)
+{
+    struct sp_graph *g = s->g;
+    sp_graph_scope(g, -1, "%s", "");
+    if (g->status)
+        return;
+    if (s->b->mode == SP_BUILD_SERVE) {
+        logits(s, x, w);
+        return;
+    }
+    sp_ref targets = sp_graph_input(g, "targets", SP_TYPE(SP_I32, s->rows));
+    sp_ref weights = sp_graph_input(g, "weights", SP_TYPE(SP_F32, s->rows));
+    if (s->b->mode == SP_BUILD_SCORE) {
+        score(s, x, w, targets, weights);
+        return;
+    }
+    s->b->loss = sp_graph_lm_loss(g, x, w, targets, weights, loss_rows(s), s->b->compute);
+    call_it(s, "loss", s->b->loss, 1);
+}
+
+/* ---- by family ---- */
+
+static enum sp_status check(const struct sp_model_config *c, const struct sp_build *b, struct sp_err *err)
+{
+    if (b->batch < 1 || b->tokens < 1 || b->batch > DIM_LIMIT / b->tokens)
+        return sp_fail(err, SP_USAGE, "a batch of %lld times %lld tokens", (long long)b->batch, (long long)b->tokens);
+    if (c->family == SP_FAMILY_MLP && b->tokens != 1)
+        return sp_fail(err, SP_USAGE, "an MLP takes rows: tokens must be 1, not %lld", (long long)b->tokens);
+    int64_t most = b->mode == SP_BUILD_SERVE && c->family != SP_FAMILY_MLP ? b->cache : b->tokens;
+    if (c->family == SP_FAMILY_GPT2 && most > c->context) {
+        sp_fail(err, SP_USAGE, "%lld positions, but the model has learned %lld", (long long)most, (long long)c->context);
+        return sp_remedy(err, "use at most %lld tokens a sequence", (long long)c->context);
+    }
+    if (b->mode == SP_BUILD_SERVE && c->family != SP_FAMILY_MLP && (b->cache < b->tokens || b->cache > DIM_LIMIT / b->batch))
+        return sp_fail(err, SP_USAGE, "a cache of %lld positions for %lld tokens at once", (long long)b->cache, (long long)b->tokens);
+    return SP_OK;
+}
+
+enum sp_status sp_model_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b, struct sp_err *err)
+{
+    const struct sp_arch *a = sp_arch_of(c->family);
+    if (!g)
+        return sp_fail(err, SP_NOMEM, "no memory for a graph");
+    if (b->mode == SP_BUILD_LOAD)
+        b->batch = b->tokens = 1;
+    TRY(check(c, b, err));
+    int64_t most = b->tokens > b->cache ? b->tokens : b->cache;
+    if (b->positions < most)
+        b->positions = most > c->context ? most : c->context;
+    a->build(g, c, b);
+    sp_graph_scope(g, -1, "%s", "");
+    return sp_graph_status(g, err);
+}
+
+enum sp_status sp_model_parameters(const struct sp_model_config *c, int64_t *out, struct sp_err *err)
+{
+    struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = 1, .tokens = 1 };
+    struct sp_graph *g = sp_graph_new();
+    enum sp_status st = sp_model_build(g, c, &b, err);
+    int64_t n = 0;
+    for (int v = 0; !st && v < g->n; v++)
+        if (g->node[v].op == &sp_op_state && g->node[v].state_kind == SP_STATE_PARAM)
+            n += sp_type_elements(&g->node[v].out[0]);
+    sp_graph_free(g);
+    if (!st)
+        *out = n;
+    return st;
+}

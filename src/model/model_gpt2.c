@@ -1,0 +1,184 @@
+/* model/model_gpt2.c - GPT-2 (Radford et al. 2019): learned positions, layer norm,
+ * one matrix for q, k and v, GELU.
+ *
+ * Weights keep Hugging Face's layout: its Conv1D stores [in,out].  "bias": false
+ * (ours) leaves out every bias, of layers and of norms.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "builder.h"
+
+/* ---- configuration ---- */
+
+static enum sp_status read_act(struct sp_model_config *c, const json_t *j, struct sp_err *err)
+{
+    const char *act;
+    TRY(sp_json_text(j, "activation_function", "gelu_new", &act, err));
+    if (!strcmp(act, "gelu_new") || !strcmp(act, "gelu_pytorch_tanh"))
+        c->activation = SP_GELU;
+    else if (!strcmp(act, "gelu"))
+        c->activation = SP_GELU_ERF;
+    else if (!strcmp(act, "relu"))
+        c->activation = SP_RELU;
+    else
+        return sp_fail(err, SP_UNSUPPORTED, "activation_function \"%.40s\" isn't supported; gelu_new, gelu and relu are", act);
+    return SP_OK;
+}
+
+static enum sp_status gpt2_read(struct sp_model_config *c, const char *type, const json_t *j, struct sp_err *err)
+{
+    enum { BIG = 1 << 30 };
+    (void)type;
+    TRY(sp_json_int(j, "vocab_size", 1, BIG, 50257, &c->vocab, err));
+    TRY(sp_json_int(j, "n_embd", 1, BIG, 768, &c->width, err));
+    TRY(sp_json_int(j, "n_layer", 1, 10000, 12, &c->layers, err));
+    TRY(sp_json_int(j, "n_head", 1, 100000, 12, &c->heads, err));
+    TRY(sp_json_int(j, "n_inner", 1, BIG, 4 * c->width, &c->ffn, err));
+    TRY(sp_json_int(j, "n_positions", 1, BIG, 1024, &c->context, err));
+    TRY(sp_json_real(j, "layer_norm_epsilon", 0, 1, 1e-5, &c->norm_eps, err));
+    TRY(sp_json_real(j, "resid_pdrop", 0, 1, 0.1, &c->dropout, err));
+    TRY(sp_json_bool(j, "tie_word_embeddings", true, &c->tied, err));
+    TRY(sp_json_bool(j, "bias", true, &c->bias, err));
+    return read_act(c, j, err);
+}
+
+static enum sp_status gpt2_write(const struct sp_model_config *c, json_t *j)
+{
+    const char *act = c->activation == SP_RELU ? "relu" : c->activation == SP_GELU_ERF ? "gelu" : "gelu_new";
+    int bad = 0;
+    bad |= json_object_set_new(j, "architectures", json_pack("[s]", "GPT2LMHeadModel"));
+    bad |= json_object_set_new(j, "model_type", json_string("gpt2"));
+    bad |= json_object_set_new(j, "vocab_size", json_integer(c->vocab));
+    bad |= json_object_set_new(j, "n_embd", json_integer(c->width));
+    bad |= json_object_set_new(j, "n_layer", json_integer(c->layers));
+    bad |= json_object_set_new(j, "n_head", json_integer(c->heads));
+    bad |= json_object_set_new(j, "n_inner", json_integer(c->ffn));
+    bad |= json_object_set_new(j, "n_positions", json_integer(c->context));
+    bad |= json_object_set_new(j, "layer_norm_epsilon", json_real(c->norm_eps));
+    bad |= json_object_set_new(j, "activation_function", json_string(act));
+    bad |= json_object_set_new(j, "resid_pdrop", json_real(c->dropout));
+    bad |= json_object_set_new(j, "embd_pdrop", json_real(c->dropout));
+    bad |= json_object_set_new(j, "attn_pdrop", json_real(0));
+    bad |= json_object_set_new(j, "tie_word_embeddings", json_boolean(c->tied));
+    if (!c->bias)
+        bad |= json_object_set_new(j, "bias", json_false());
+    return bad ? SP_NOMEM : SP_OK;
+}
+
+/* ---- graph ---- */
+
+/* WHAT.weight and, where the model has them, WHAT.bias. */
+static sp_ref bias(struct sp_builder *s, const char *what, int64_t n)
+{
+    return s->c->bias ? sp_builder_vector(s, sp_builder_name(s, "%s.bias", what), n) : SP_NONE;
+}
+
+static sp_ref norm(struct sp_builder *s, sp_ref x, const char *what)
+{
+    sp_ref in[3] = { x, sp_builder_vector(s, sp_builder_name(s, "%s.weight", what), s->c->width), bias(s, what, s->c->width) };
+    return sp_graph_add(s->g, &sp_op_layernorm, NULL, s->c->bias ? 3 : 2, in,
+                        (&(struct sp_attr){ .f = { s->c->norm_eps }, .format = (int)s->b->compute }));
+}
+
+static sp_ref conv(struct sp_builder *s, sp_ref x, const char *what, int64_t in, int64_t out)
+{
+    sp_ref w = sp_builder_matrix(s, sp_builder_name(s, "%s.weight", what), in, out);
+    return sp_builder_linear(s, x, w, 0, bias(s, what, out), SP_NONE, s->b->compute);
+}
+
+static sp_ref onto(struct sp_builder *s, sp_ref x, sp_ref y, const char *what, int64_t in)
+{
+    sp_ref w = sp_builder_matrix(s, sp_builder_name(s, "%s.weight", what), in, s->c->width);
+    return sp_builder_residual(s, x, y, w, 0, bias(s, what, s->c->width), what);
+}
+
+static sp_ref columns(struct sp_builder *s, sp_ref x, int64_t first, int64_t n)
+{
+    struct sp_attr attr = { .format = -1 };
+    attr.i[SP_SLICE_COL] = first;
+    attr.i[SP_SLICE_COLS] = n;
+    return SP_ADD(s->g, &sp_op_slice, NULL, &attr, x);
+}
+
+static sp_ref attend(struct sp_builder *s, int i, sp_ref qkv)
+{
+    const struct sp_model_config *c = s->c;
+    struct sp_attr attr = { .format = (int)s->b->compute };
+    sp_ref in[4] = { qkv, SP_NONE, SP_NONE, s->past };
+    attr.i[SP_ATTN_BATCH] = s->b->batch;
+    attr.i[SP_ATTN_HEADS] = attr.i[SP_ATTN_KV_HEADS] = c->heads;
+    attr.i[SP_ATTN_DIM] = c->head_dim;
+    if (s->b->mode != SP_BUILD_SERVE) {
+        attr.i[SP_ATTN_PACKED] = 1;
+        return sp_graph_add(s->g, &sp_op_attention, NULL, 1, in, &attr);
+    }
+    in[0] = columns(s, qkv, 0, c->width);
+    in[1] = sp_builder_cached(s, i, "k", columns(s, qkv, c->width, c->width));
+    in[2] = sp_builder_cached(s, i, "v", columns(s, qkv, 2 * c->width, c->width));
+    return sp_graph_add(s->g, &sp_op_attention, NULL, 4, in, &attr);
+}
+
+static const struct sp_op *activation(const struct sp_model_config *c)
+{
+    return c->activation == SP_RELU ? &sp_op_relu : c->activation == SP_GELU_ERF ? &sp_op_gelu_erf : &sp_op_gelu;
+}
+
+static sp_ref layer(struct sp_builder *s, int i, sp_ref x)
+{
+    const struct sp_model_config *c = s->c;
+    sp_graph_scope(s->g, i, "layer.%d.", i);
+    sp_ref y = norm(s, x, sp_builder_name(s, "transformer.h.%d.ln_1", i));
+    y = attend(s, i, conv(s, y, sp_builder_name(s, "transformer.h.%d.attn.c_attn", i), c->width, 3 * c->width));
+    x = onto(s, x, y, sp_builder_name(s, "transformer.h.%d.attn.c_proj", i), c->width);
+    y = norm(s, x, sp_builder_name(s, "transformer.h.%d.ln_2", i));
+    y = conv(s, y, sp_builder_name(s, "transformer.h.%d.mlp.c_fc", i), c->width, c->ffn);
+    y = SP_ADD(s->g, activation(c), NULL, NULL, y);
+    return onto(s, x, y, sp_builder_name(s, "transformer.h.%d.mlp.c_proj", i), c->ffn);
+}
+
+/* Rows of the position table: looked up while serving, else its first rows under every sequence. */
+static sp_ref add_positions(struct sp_builder *s, sp_ref x)
+{
+    struct sp_graph *g = s->g;
+    int64_t t = s->b->tokens, c = s->c->width;
+    sp_ref table = sp_builder_matrix(s, "transformer.wpe.weight", s->c->context, c);
+    if (s->b->mode == SP_BUILD_SERVE) {
+        sp_ref at = sp_graph_input(g, "positions", SP_TYPE(SP_I32, s->rows));
+        return SP_ADD(g, &sp_op_add, NULL, NULL, x, SP_ADD(g, &sp_op_embed, "position", NULL, at, table));
+    }
+    sp_ref rows = SP_ADD(g, &sp_op_view, "position", SP_ATTR(.i = { 0, 2, t, c }), table);
+    sp_ref deep = SP_ADD(g, &sp_op_view, NULL, SP_ATTR(.i = { 0, 3, s->b->batch, t, c }), x);
+    sp_ref sum = SP_ADD(g, &sp_op_add, NULL, NULL, deep, rows);
+    return SP_ADD(g, &sp_op_view, NULL, SP_ATTR(.i = { 0, 2, s->rows, c }), sum);
+}
+
+static void gpt2_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b)
+{
+    struct sp_builder s;
+    sp_builder_init(&s, g, c, b);
+    if (b->mode == SP_BUILD_LOAD)
+        return;
+    sp_ref ids = sp_graph_input(g, "ids", SP_TYPE(SP_I32, s.rows));
+    sp_ref embed = sp_builder_matrix(&s, "transformer.wte.weight", c->vocab, c->width);
+    sp_ref x = add_positions(&s, SP_ADD(g, &sp_op_embed, "embed", NULL, ids, embed));
+    x = sp_builder_dropout(&s, x, "embed");
+    for (int i = 0; i < c->layers && !g->status; i++)
+        x = layer(&s, i, x);
+    sp_graph_scope(g, -1, "%s", "");
+    x = norm(&s, x, "transformer.ln_f");
+    sp_builder_head(&s, x, c->tied ? embed : sp_builder_matrix(&s, "lm_head.weight", c->vocab, c->width));
+}
+
+static bool gpt2_residual(const char *tensor)
+{
+    return strstr(tensor, "c_proj.weight");
+}
+
+static const char *const gpt2_types[] = { "gpt2", NULL };
+static const char *const gpt2_classes[] = { "GPT2LMHeadModel", NULL };
+
+const struct sp_arch sp_arch_gpt2 = {
+    .name = "gpt2", .help = "learned positions, layer norm, GELU", .family = SP_FAMILY_GPT2, .model_types = gpt2_types,
+    .architectures = gpt2_classes, .read = gpt2_read, .write = gpt2_write, .build = gpt2_build, .residual = gpt2_residual,
+    .prefix = "transformer.",
+};
