@@ -115,9 +115,9 @@ const struct sp_tensor *sp_safetensors_find(const struct sp_safetensors *s, cons
 enum sp_format sp_tensor_format(const struct sp_tensor *t);   /* SP_FORMATS: none of ours */
 /* Numbers of a tensor, converted; `to` holds sp_format_bytes(format, elements). */
 enum sp_status sp_tensor_read(const struct sp_tensor *t, enum sp_format format, void *to, struct sp_err *err);
-struct sp_tensor_out { const char *name; struct sp_type type; const void *at; }; /* f32, f16, bf16, i32 */
+struct sp_tensor_out { const char *name; struct sp_type type; const void *at; enum sp_format as; }; /* as: format in the file */
 /* Sorted by alignment and name, 8-aligned, appears by rename. */
-enum sp_status sp_safetensors_write(const char *path, const struct sp_tensor_out *t, int n, enum sp_format format, struct sp_err *err);
+enum sp_status sp_safetensors_write(const char *path, const struct sp_tensor_out *t, int n, struct sp_err *err);
 
 /* ---- a model's files -----------------------------------------------------------
  * path: a Hugging Face folder, a .safetensors file with config.json beside it, or a llama2.c checkpoint (.bin). */

@@ -1,0 +1,196 @@
+/* model/config.c - config.json to plain data and back; defaults and bounds.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "builder.h"
+
+enum { CONFIG_BYTES_MAX = 4 << 20, SIZE_MAX_ = 1 << 30, HEAD_DIM_MAX = 512, LAYERS_MAX = 10000 };
+
+/* ---- which architecture ---- */
+
+static bool listed(const char *const *list, const char *name)
+{
+    for (; *list; list++)
+        if (!strcmp(*list, name))
+            return true;
+    return false;
+}
+
+static enum sp_status unknown(const char *key, const char *found, struct sp_err *err)
+{
+    struct sp_text known = { .max = 200 };
+    for (const struct sp_arch *const *a = sp_archs; *a; a++)
+        for (const char *const *t = (*a)->model_types; *t; t++)
+            sp_text_printf(&known, "%s%s", known.n ? ", " : "", *t);
+    sp_fail(err, SP_UNSUPPORTED, "%s \"%.60s\" isn't supported", key, found);
+    sp_remedy(err, "supported are %s", known.at ? known.at : "");
+    sp_text_clear(&known);
+    return SP_UNSUPPORTED;
+}
+
+static enum sp_status find_arch(const json_t *j, const struct sp_arch **out, const char **type, struct sp_err *err)
+{
+    TRY(sp_json_text(j, "model_type", NULL, type, err));
+    const char *class = json_string_value(json_array_get(json_object_get(j, "architectures"), 0));
+    for (const struct sp_arch *const *a = sp_archs; *a; a++)
+        if (*type ? listed((*a)->model_types, *type) : class && listed((*a)->architectures, class)) {
+            *out = *a;
+            *type = *type ? *type : (*a)->model_types[0];
+            return SP_OK;
+        }
+    if (!*type && !class)
+        return sp_fail(err, SP_FORMAT, "config.json names neither \"model_type\" nor \"architectures\"");
+    return *type ? unknown("model_type", *type, err) : unknown("architecture", class, err);
+}
+
+/* ---- reading ---- */
+
+static enum sp_status read_tokens(struct sp_model_config *c, const json_t *j, struct sp_err *err)
+{
+    const json_t *eos = json_object_get(j, "eos_token_id");
+    int64_t id;
+    TRY(sp_json_int(j, "bos_token_id", -1, SIZE_MAX_, -1, &c->bos, err));
+    if (!json_is_array(eos)) {
+        TRY(sp_json_int(j, "eos_token_id", -1, SIZE_MAX_, -1, &id, err));
+        if (id >= 0)
+            c->eos[c->n_eos++] = id;
+        return SP_OK;
+    }
+    if (json_array_size(eos) > SP_EOS_MAX)
+        return sp_fail(err, SP_LIMIT, "\"eos_token_id\" lists %zu tokens, at most %d are kept", json_array_size(eos), SP_EOS_MAX);
+    for (size_t i = 0; i < json_array_size(eos); i++) {
+        const json_t *e = json_array_get(eos, i);
+        if (!json_is_integer(e) || json_integer_value(e) < 0 || json_integer_value(e) > SIZE_MAX_)
+            return sp_fail(err, SP_FORMAT, "\"eos_token_id\" must list token numbers");
+        c->eos[c->n_eos++] = json_integer_value(e);
+    }
+    return SP_OK;
+}
+
+enum sp_status sp_model_config_parse(struct sp_model_config *out, const json_t *j, struct sp_err *err)
+{
+    struct sp_model_config c = { .bos = -1 };
+    const struct sp_arch *a = NULL;
+    const char *type = NULL;
+    if (!json_is_object(j))
+        return sp_fail(err, SP_FORMAT, "config.json must be an object");
+    TRY(find_arch(j, &a, &type, err));
+    c.family = a->family;
+    TRY(sp_json_real(j, "initializer_range", 0, 10, 0.02, &c.initializer_range, err));
+    TRY(read_tokens(&c, j, err));
+    TRY(a->read(&c, type, j, err));
+    TRY(sp_model_config_finish(&c, err));
+    *out = c;
+    return SP_OK;
+}
+
+enum sp_status sp_model_config_read(struct sp_model_config *out, const char *path, struct sp_err *err)
+{
+    struct sp_arena mem = { 0 };
+    json_t *j = NULL;
+    const char *file = sp_is_folder(path) ? sp_path_join(&mem, path, "config.json") : path;
+    enum sp_status st = file ? sp_json_read(&j, file, CONFIG_BYTES_MAX, err) : sp_fail(err, SP_NOMEM, "no memory for a path");
+    if (!st && (st = sp_model_config_parse(out, j, err)))
+        sp_where(err, "%s", file);
+    json_decref(j);
+    sp_arena_clear(&mem);
+    return st;
+}
+
+/* ---- writing ---- */
+
+static int write_common(const struct sp_model_config *c, enum sp_format format, json_t *j)
+{
+    static const char *const dtype[SP_FORMATS] = { [SP_F32] = "float32", [SP_F16] = "float16", [SP_BF16] = "bfloat16" };
+    int bad = json_object_set_new(j, "initializer_range", json_real(c->initializer_range));
+    if (dtype[format])
+        bad |= json_object_set_new(j, "torch_dtype", json_string(dtype[format]));
+    if (c->bos >= 0)
+        bad |= json_object_set_new(j, "bos_token_id", json_integer(c->bos));
+    if (c->n_eos == 1)
+        return bad | json_object_set_new(j, "eos_token_id", json_integer(c->eos[0]));
+    json_t *list = c->n_eos ? json_array() : NULL;
+    for (int i = 0; i < c->n_eos; i++)
+        bad |= json_array_append_new(list, json_integer(c->eos[i]));
+    return bad | (list ? json_object_set_new(j, "eos_token_id", list) : 0);
+}
+
+json_t *sp_model_config_json(const struct sp_model_config *c, enum sp_format format)
+{
+    json_t *j = json_object();
+    if (!j || sp_arch_of(c->family)->write(c, j) || write_common(c, format, j)) {
+        json_decref(j);
+        return NULL;
+    }
+    return j;
+}
+
+enum sp_status sp_model_config_write(const struct sp_model_config *c, enum sp_format format, const char *path, struct sp_err *err)
+{
+    json_t *j = sp_model_config_json(c, format);
+    if (!j)
+        return sp_fail(err, SP_NOMEM, "no memory for %s", path);
+    enum sp_status st = sp_json_write(path, j, err);
+    json_decref(j);
+    return st;
+}
+
+/* ---- defaults and bounds ---- */
+
+static enum sp_status within(const char *what, int64_t v, int64_t min, int64_t max, struct sp_err *err)
+{
+    if (v < min || v > max)
+        return sp_fail(err, SP_FORMAT, "%s must be from %lld to %lld, not %lld", what, (long long)min, (long long)max, (long long)v);
+    return SP_OK;
+}
+
+static void complete(struct sp_model_config *c)
+{
+    bool llama = c->family == SP_FAMILY_LLAMA;
+    c->kv_heads = c->kv_heads && llama ? c->kv_heads : c->heads;
+    if ((!c->head_dim || !llama) && c->heads)
+        c->head_dim = c->width / c->heads;
+    if (!c->ffn)  /* Llama: two thirds of four widths, in whole 64s */
+        c->ffn = llama ? (8 * c->width / 3 + 63) / 64 * 64 : 4 * c->width;
+    if (!(c->norm_eps > 0))
+        c->norm_eps = 1e-5;
+    if (!(c->rope_theta > 0))
+        c->rope_theta = 10000;
+    if (!(c->rope_factor > 0))
+        c->rope_factor = 1;
+    if (!(c->initializer_range > 0))
+        c->initializer_range = 0.02;
+}
+
+static enum sp_status check_heads(const struct sp_model_config *c, struct sp_err *err)
+{
+    TRY(within("the number of heads", c->heads, 1, 100000, err));
+    TRY(within("the number of key-value heads", c->kv_heads, 1, c->heads, err));
+    TRY(within("the feed-forward width", c->ffn, 1, SIZE_MAX_, err));
+    TRY(within("the context", c->context, 1, SIZE_MAX_, err));
+    if (c->heads % c->kv_heads)
+        return sp_fail(err, SP_SHAPE, "%lld heads cannot share %lld key-value heads evenly", (long long)c->heads, (long long)c->kv_heads);
+    if (c->family == SP_FAMILY_GPT2 && c->width % c->heads)
+        return sp_fail(err, SP_SHAPE, "%lld heads do not divide a width of %lld", (long long)c->heads, (long long)c->width);
+    TRY(within("the head's dimension", c->head_dim, 1, HEAD_DIM_MAX, err));
+    if (c->family == SP_FAMILY_LLAMA && c->head_dim % 2)
+        return sp_fail(err, SP_SHAPE, "rotary positions want an even head dimension, not %lld", (long long)c->head_dim);
+    return SP_OK;
+}
+
+enum sp_status sp_model_config_finish(struct sp_model_config *c, struct sp_err *err)
+{
+    if (!sp_arch_of(c->family))
+        return sp_fail(err, SP_UNSUPPORTED, "there is no model family %d", (int)c->family);
+    complete(c);
+    TRY(within("the vocabulary", c->vocab, 1, SIZE_MAX_, err));
+    TRY(within("the width", c->width, 1, SIZE_MAX_, err));
+    TRY(within("the number of layers", c->layers, c->family != SP_FAMILY_MLP, LAYERS_MAX, err));
+    if (!(c->dropout >= 0 && c->dropout < 1))
+        return sp_fail(err, SP_FORMAT, "dropout must be from 0 to below 1, not %g", c->dropout);
+    if (c->family == SP_FAMILY_MLP)
+        return within("the number of features", c->inputs, 1, SIZE_MAX_, err);
+    if (c->bos >= c->vocab)
+        return sp_fail(err, SP_FORMAT, "bos token %lld is outside a vocabulary of %lld", (long long)c->bos, (long long)c->vocab);
+    return check_heads(c, err);
+}
