@@ -21,10 +21,12 @@ void sp_session_end(struct sp_session *s)
 static void run_chunk(struct sp_session *s, enum sp_run run, const int32_t *ids, int64_t n, int64_t room)
 {
     struct sp_live *l = &s->engine->live;
-    int32_t *to = sp_live_at(l, run, "ids"), *last = sp_live_at(l, run, "last");
+    int32_t *to = sp_live_at(l, run, "ids"), *last = sp_live_at(l, run, "last"), *positions = sp_live_at(l, run, "positions");
     memcpy(to, ids, (size_t)n * sizeof *to);
     memset(to + n, 0, (size_t)(room - n) * sizeof *to);
     *(int32_t *)sp_live_at(l, run, "past") = (int32_t)s->past;
+    for (int64_t i = 0; positions && i < room; i++)
+        positions[i] = (int32_t)(s->past + i);
     if (last)
         *last = (int32_t)(n - 1);
     sp_live_run(l, run);

@@ -34,7 +34,7 @@ static bool kept(const struct sp_state_entry *e)
 static enum sp_status write_hashed(const char *file, const char *hash, const struct sp_tensor_out *t, int n, struct sp_err *err)
 {
     struct sp_hash h;
-    TRY(sp_safetensors_write(file, t, n, SP_F32, err));
+    TRY(sp_safetensors_write(file, t, n, err));
     TRY(sp_hash_file(&h, file, err));
     return sp_write_file(hash, h.hex, strlen(h.hex), err);
 }
@@ -58,10 +58,10 @@ enum sp_status sp_checkpoint_save(const char *folder, const struct sp_live *l, i
         st = sp_make_folder(folder, err);
     for (int i = 0; !st && i < s->n; i++)
         if (kept(&s->entry[i]))
-            t[n++] = (struct sp_tensor_out){ s->entry[i].name, s->entry[i].type, l->state.at + s->entry[i].at };
+            t[n++] = (struct sp_tensor_out){ s->entry[i].name, s->entry[i].type, l->state.at + s->entry[i].at, s->entry[i].type.format };
     if (!st) {
-        t[n++] = (struct sp_tensor_out){ "train/step", SP_TYPE(SP_I32, 1), &number };
-        t[n++] = (struct sp_tensor_out){ "train/seconds", SP_TYPE(SP_F32, 1), &time };
+        t[n++] = (struct sp_tensor_out){ "train/step", SP_TYPE(SP_I32, 1), &number, SP_I32 };
+        t[n++] = (struct sp_tensor_out){ "train/seconds", SP_TYPE(SP_F32, 1), &time, SP_F32 };
         step_back(p);
         st = write_hashed(p->file[0], p->hash[0], t, n, err);
     }
