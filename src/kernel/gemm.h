@@ -18,8 +18,11 @@ SP_GEMM_ROW(avx2)
 SP_GEMM_ROW(avx512)
 
 /* A task of a vector row computes at most ROWS by COLS elements of c; k is cut in pieces of DEPTH. */
-enum { SP_GEMM_ROWS = 384, SP_GEMM_COLS = 512, SP_GEMM_DEPTH = 256, SP_GEMM_A_ROWS = 192, SP_GEMM_FEW = 4 };
-enum { SP_GEMM_SCRATCH = 4 * (SP_GEMM_COLS * SP_GEMM_DEPTH + SP_GEMM_A_ROWS * SP_GEMM_DEPTH + SP_GEMM_ROWS * SP_GEMM_COLS + 4 * SP_GEMM_DEPTH) };
+enum { SP_GEMM_ROWS = 384, SP_GEMM_COLS = 512, SP_GEMM_DEPTH = 256, SP_GEMM_A_ROWS = 192, SP_GEMM_FEW = 4, SP_GEMM_SLACK = 16 };
+enum {
+    SP_GEMM_SCRATCH = 4 * (SP_GEMM_COLS * SP_GEMM_DEPTH + SP_GEMM_A_ROWS * SP_GEMM_DEPTH + SP_GEMM_SLACK + SP_GEMM_ROWS * SP_GEMM_COLS +
+                           8 * SP_GEMM_DEPTH)
+};
 
 /* oneDNN, where it can be loaded (gemm_dnnl.c). */
 void sp_gemm_dnnl(const void *args, int phase, int64_t task, void *scratch);

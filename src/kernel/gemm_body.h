@@ -57,13 +57,22 @@ ALWAYS sp_vf stored(const void *p, int64_t at, int format)
 {
     if (format == SP_F16)
         return from_f16((const uint16_t *)p + at);
+#if SP_W == 8 && defined(__AVX2__)
+    if (format == SP_BF16)
+        return (sp_vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)p + at))), 16);
+#endif
     return sp_vget(p, at, format);
 }
 
-static const int8_t *q8_block(const void *p, int64_t at, float *scale)
+ALWAYS const int8_t *q8_block(const void *p, int64_t at, float *scale)
 {
     const unsigned char *b = (const unsigned char *)p + at / Q * Q_BYTES;
-    *scale = sp_from_f16((uint16_t)(b[0] | b[1] << 8));
+    uint16_t h = (uint16_t)(b[0] | b[1] << 8);
+#if defined(__F16C__)
+    *scale = _cvtsh_ss(h);
+#else
+    *scale = sp_from_f16(h);
+#endif
     return (const int8_t *)b + 2;
 }
 
@@ -103,7 +112,7 @@ static const float *decode(float *to, const void *from, int64_t at, int64_t n, i
 
 struct source { const void *at; int64_t ld; int32_t format; bool along; /* a panel's elements lie side by side */ };
 
-static void pack_along(float *to, int wide, struct source s, int64_t p0, int64_t np, int64_t l0, int64_t depth, float *temp)
+ALWAYS void pack_along(float *to, const int wide, struct source s, int64_t p0, int64_t np, int64_t l0, int64_t depth, float *temp)
 {
     for (int64_t l = 0; l < depth; l++) {
         const float *from = decode(temp, s.at, (l0 + l) * s.ld + p0, np, s.format);
@@ -115,25 +124,72 @@ static void pack_along(float *to, int wide, struct source s, int64_t p0, int64_t
     }
 }
 
-static void pack_across(float *to, int wide, struct source s, int64_t p0, int64_t np, int64_t l0, int64_t depth, float *temp)
+static const float zeros[SP_GEMM_DEPTH];
+
+/* 8 by 8 numbers from eight rows at l to out[0..8) * wide: to[q] gets column q of the rows. */
+ALWAYS void turn(float *to, int wide, const float *const row[8], int64_t l, bool half)
+{
+#if defined(__AVX2__)
+    __m256 r[8], u[8];
+    for (int i = 0; i < 8; i++)
+        r[i] = _mm256_loadu_ps(row[i] + l);
+    for (int i = 0; i < 8; i += 2) {
+        u[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        u[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm256_shuffle_ps(u[i + j], u[i + j + 2], 0x44);
+            r[i + 2 * j + 1] = _mm256_shuffle_ps(u[i + j], u[i + j + 2], 0xEE);
+        }
+    for (int i = 0; i < 4; i++) {
+        u[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
+        u[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+    }
+    for (int i = 0; i < 8; i++)
+        if (half)
+            _mm_storeu_ps(to + i * wide, _mm256_castps256_ps128(u[i]));
+        else
+            _mm256_storeu_ps(to + i * wide, u[i]);
+#else
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < (half ? 4 : 8); j++)
+            to[i * wide + j] = row[j][l + i];
+#endif
+}
+
+/* Up to eight rows of one panel.  With 6 of them the store of 8 runs over the two
+ * following numbers, which are written next; behind the last panel is slack. */
+ALWAYS void pack_rows(float *out, int wide, int count, const float *const row[8], int64_t depth)
+{
+    int64_t l = 0;
+    for (; l + 8 <= depth; l += 8)
+        turn(out + l * wide, wide, row, l, count == 4);
+    for (; l < depth; l++)
+        for (int i = 0; i < count; i++)
+            out[l * wide + i] = row[i][l];
+}
+
+ALWAYS void pack_across(float *to, const int wide, struct source s, int64_t p0, int64_t np, int64_t l0, int64_t depth, float *temp)
 {
     for (int64_t p = 0; p < np; p += wide)
-        for (int64_t q = p; q < p + wide; q++) {
-            float *out = to + p * depth + q - p;
-            if (q < np) {
-                const float *from = decode(temp, s.at, (p0 + q) * s.ld + l0, depth, s.format);
-                for (int64_t l = 0; l < depth; l++)
-                    out[l * wide] = from[l];
-            } else {
-                for (int64_t l = 0; l < depth; l++)
-                    out[l * wide] = 0;
-            }
+        for (int q = 0; q < wide; q += 8) {
+            const float *row[8];
+            int count = wide - q < 8 ? wide - q : 8;
+            for (int i = 0; i < 8; i++)
+                row[i] = i < count && p + q + i < np
+                             ? decode(temp + i * SP_GEMM_DEPTH, s.at, (p0 + p + q + i) * s.ld + l0, depth, s.format)
+                             : zeros;
+            pack_rows(to + p * depth + q, wide, count, row, depth);
         }
 }
 
-ALWAYS void pack_panels(float *to, int wide, struct source s, int64_t p0, int64_t np, int64_t l0, int64_t depth, float *temp)
+ALWAYS void pack_panels(float *to, const int wide, struct source s, int64_t p0, int64_t np, int64_t l0, int64_t depth, float *temp)
 {
-    (s.along ? pack_along : pack_across)(to, wide, s, p0, np, l0, depth, temp);
+    if (s.along)
+        pack_along(to, wide, s, p0, np, l0, depth, temp);
+    else
+        pack_across(to, wide, s, p0, np, l0, depth, temp);
 }
 
 /* ---- the innermost product ---- */
@@ -274,7 +330,7 @@ static void run_tile(const struct sp_gemm_args *g, int64_t task, float *scratch)
     t.cols = g->n - t.j0 < cut.cols ? g->n - t.j0 : cut.cols;
     t.b = scratch;
     t.a = t.b + SP_GEMM_COLS * SP_GEMM_DEPTH;
-    t.sum = t.a + SP_GEMM_A_ROWS * SP_GEMM_DEPTH;
+    t.sum = t.a + SP_GEMM_A_ROWS * SP_GEMM_DEPTH + SP_GEMM_SLACK;
     t.temp = t.sum + SP_GEMM_ROWS * SP_GEMM_COLS;
     for (int64_t l = 0; l < g->k; l += SP_GEMM_DEPTH)
         depth_piece(&t, l, g->k - l < SP_GEMM_DEPTH ? g->k - l : SP_GEMM_DEPTH);

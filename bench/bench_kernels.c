@@ -1,0 +1,95 @@
+/* bench/bench_kernels.c - every row of every family that has cases, timed at
+ * sizes that matter: GFLOP/s and GB/s on one thread, and the ratio to portable.
+ *
+ * Arguments choose families or rows by a part of their name.  The best of
+ * several runs counts, in processor time, for machines are shared.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <time.h>
+
+#include "../tests/kernel_cases_gemm.h"
+#include "cost/cost.h"
+#if __has_include("../tests/kernel_cases_attn.h")
+#include "../tests/kernel_cases_attn.h"
+#define ATTN_CASES kernel_cases_attn,
+#else
+#define ATTN_CASES
+#endif
+#if __has_include("../tests/kernel_cases_elem.h")
+#include "../tests/kernel_cases_elem.h"
+#define ELEM_CASES kernel_cases_elem,
+#else
+#define ELEM_CASES
+#endif
+
+static const struct kernel_cases *const all_cases[] = { kernel_cases_gemm, ATTN_CASES ELEM_CASES };
+
+/* A row is timed about this long a size, and at least RUNS_MIN times. */
+static const double seconds_max = 0.25;
+enum { RUNS_MAX = 200, RUNS_MIN = 2, ROWS_MAX = 16 };
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double best_time(const struct sp_kernel *k, const struct sp_kernel_row *r, const struct kernel_case *c, void *scratch)
+{
+    double best = 1e30, from = now();
+    for (int i = 0; i < RUNS_MAX && (i < RUNS_MIN || now() - from < seconds_max); i++) {
+        double start = now();
+        sp_kernel_run(k, r, c->args, NULL, scratch, SP_SCRATCH_MAX);
+        double took = now() - start;
+        best = took < best ? took : best;
+    }
+    return best;
+}
+
+static bool chosen(const char *name, int argc, char **argv)
+{
+    bool any = argc < 2;
+    for (int i = 1; i < argc; i++)
+        any |= !!strstr(name, argv[i]);
+    return any;
+}
+
+static bool runs_here(const struct sp_kernel_row *r, const struct kernel_case *c)
+{
+    return !(r->needs & ~sp_cpu_features()) && (!r->fits || r->fits(c->args));
+}
+
+static void bench(const struct kernel_cases *f, int number, void *scratch)
+{
+    const struct sp_kernel *k = f->kernel;
+    struct kernel_case c = { .random = { .key = 1 }, .aligned = true };
+    char name[64];
+    double flops = 0, bytes = 0, seconds[ROWS_MAX] = { 0 };
+    int last = 0;
+    f->bench(&c, number, name, &flops, &bytes);
+    while (k->rows[last].needs)
+        last++;
+    for (int i = last; i >= 0; i--)
+        if (runs_here(&k->rows[i], &c))
+            seconds[i] = best_time(k, &k->rows[i], &c, scratch);
+    for (int i = 0; i <= last; i++)
+        if (seconds[i] > 0)
+            printf("%-20s %-34s %9.3f ms %8.2f GFLOP/s %7.2f GB/s %7.1fx\n", k->rows[i].name, name, seconds[i] * 1e3,
+                   flops / seconds[i] * 1e-9, bytes / seconds[i] * 1e-9, seconds[last] / seconds[i]);
+    fflush(stdout);
+    case_clear(&c);
+}
+
+int main(int argc, char **argv)
+{
+    void *scratch = sp_alloc(SP_SCRATCH_MAX);
+    if (!scratch)
+        return 1;
+    for (size_t i = 0; i < SP_COUNT(all_cases); i++)
+        for (const struct kernel_cases *f = all_cases[i]; f->kernel; f++)
+            for (int j = 0; j < f->n_bench && chosen(f->kernel->name, argc, argv); j++)
+                bench(f, j, scratch);
+    sp_free(scratch);
+    return 0;
+}
