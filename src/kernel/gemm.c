@@ -71,8 +71,10 @@ static const struct sp_field gemm_fields[] = {
 
 static const struct sp_kernel_row gemm_rows[] = {
 #if defined(__x86_64__)
+    VECTOR_ROW(avx512, SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
     VECTOR_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
 #endif
+    { .name = "gemm.dnnl", .needs = SP_CPU_DNNL, .fn = sp_gemm_dnnl, .fits = sp_gemm_dnnl_fits, .tasks = sp_gemm_dnnl_tasks, .tolerance = 1e-4f },
     { .name = "gemm.portable", .fn = SP_FN(gemm) },
 };
 
