@@ -1,9 +1,6 @@
 /* kernel/attention_avx2.c - attention, its backward pass and rotary positions, eight floats a vector.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <immintrin.h>
-
 #define SP_W 8
-#define SP_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #include "attention_vec.h"
 #include "attention_back_vec.h"
 #include "rope_vec.h"

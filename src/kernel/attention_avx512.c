@@ -1,9 +1,6 @@
 /* kernel/attention_avx512.c - attention, its backward pass and rotary positions, sixteen floats a vector.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <immintrin.h>
-
 #define SP_W 16
-#define SP_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #include "attention_vec.h"
 #include "attention_back_vec.h"
 #include "rope_vec.h"

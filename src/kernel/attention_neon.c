@@ -1,9 +1,6 @@
 /* kernel/attention_neon.c - attention, its backward pass and rotary positions, four floats a vector.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <arm_neon.h>
-
 #define SP_W 4
-#define SP_FMA(a, b, c) vfmaq_f32(c, a, b)
 #include "attention_vec.h"
 #include "attention_back_vec.h"
 #include "rope_vec.h"

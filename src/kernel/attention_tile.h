@@ -116,8 +116,7 @@ static void join(float *s, int64_t lo, int64_t hi, int64_t n, float *m, float *l
     sp_vf vtop = sp_vload(s), sum = { 0 };
     for (int64_t j = W; j < n; j += W)
         vtop = sp_vmax(vtop, sp_vload(s + j));
-    for (int j = 0; j < W; j++)
-        top = vtop[j] > top ? vtop[j] : top;
+    top = sp_vtop(vtop) > top ? sp_vtop(vtop) : top;
     for (int64_t j = 0; j < n; j += W)
         sp_vstore(s + j, sp_vexp(sp_vload(s + j) - sp_vsplat(top)));
     fill(s, 0, lo, 0);
@@ -131,7 +130,6 @@ static void join(float *s, int64_t lo, int64_t hi, int64_t n, float *m, float *l
             sp_vstore(o + d, sp_vload(o + d) * sp_vsplat(shrink));
         *m = top;
     }
-    for (int j = 0; j < W; j++)
-        *l += sum[j];
+    *l += sp_vsum(sum);
 }
 #endif

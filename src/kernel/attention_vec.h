@@ -99,7 +99,7 @@ static void flash_finish(const struct flash *f, int64_t from, int64_t h, int64_t
             sp_vstore(o + d, sp_vload(o + d) * sp_vsplat(l > 0 ? 1 / l : 0));
         store_row(a->o, (f->b * a->t + f->q0 + r) * a->ldo + h * a->dim, o, a->dim, a->o_format);
         if (a->lse)
-            a->lse[(f->b * a->heads + h) * a->t + f->q0 + r] = l > 0 ? f->m[from + r] + logf(l) : 0;
+            a->lse[(f->b * a->heads + h) * a->t + f->q0 + r] = l > 0 ? f->m[from + r] + sp_vlog(sp_vsplat(l))[0] : 0;
     }
 }
 

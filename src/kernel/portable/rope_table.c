@@ -1,33 +1,8 @@
 /* rope_table: cos and sin in double with exact argument reduction; a task is 64 positions. */
-static double sp_rope_table_log(double x)
-{
-    int e = 0;
-    double z, w, sum = 0;
-    while (x > 1.5)
-        x /= 2, e++;
-    while (x < 0.75)
-        x *= 2, e--;
-    z = (x - 1) / (x + 1);
-    w = z * z;
-    for (int k = 41; k > 0; k -= 2)
-        sum = sum * w + 1.0 / k;
-    return 2 * z * sum + e * 0.69314718055994530942;
-}
-
-static double sp_rope_table_exp(double x)
-{
-    double sum = 1, y = x / 1024;
-    for (int k = 12; k > 0; k--)
-        sum = 1 + y / k * sum;
-    for (int k = 0; k < 10; k++)
-        sum *= sum;
-    return sum;
-}
-
 /* The dimension pair that turns `beta` times over the original length (Peng et al. 2023, yarn). */
 static double sp_rope_table_pair(const struct sp_rope_table_args *a, double beta)
 {
-    return (double)a->dim * sp_rope_table_log(a->original / (beta * 6.283185307179586)) / (2 * sp_rope_table_log(a->base));
+    return (double)a->dim * sp_logd(a->original / (beta * 6.283185307179586)) / (2 * sp_logd(a->base));
 }
 
 /* llama3: long wavelengths are divided by the factor, short ones kept, a ramp between. */
@@ -53,7 +28,7 @@ static double sp_rope_table_yarn(const struct sp_rope_table_args *a, double w, i
 
 static double sp_rope_table_frequency(const struct sp_rope_table_args *a, int64_t j)
 {
-    double w = sp_rope_table_exp(-2.0 * (double)j / (double)a->dim * sp_rope_table_log(a->base));
+    double w = sp_expd(-2.0 * (double)j / (double)a->dim * sp_logd(a->base));
     if (a->scaling == 1)
         return w / a->factor;
     if (a->scaling == 2)
@@ -64,7 +39,7 @@ static double sp_rope_table_frequency(const struct sp_rope_table_args *a, int64_
 static void sp_rope_table_portable(const struct sp_rope_table_args *a, int phase, int64_t task)
 {
     int64_t end = task * 64 + 64 < a->max ? task * 64 + 64 : a->max;
-    double size = a->scaling == 3 && a->factor > 1 ? 0.1 * sp_rope_table_log(a->factor) + 1 : 1;
+    double size = a->scaling == 3 && a->factor > 1 ? 0.1 * sp_logd(a->factor) + 1 : 1;
     for (int64_t j = 0; j < a->dim / 2; j++) {
         double w = sp_rope_table_frequency(a, j), s, c;
         for (int64_t i = task * 64; i < end; i++) {
