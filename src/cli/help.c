@@ -36,6 +36,8 @@ void sp_help_verb(const struct verb *v, FILE *out)
         sp_option_help(s->table, out);
     if (sp_verb_has_recipe(v))
         sp_option_help(sp_recipe_options, out);
+    if (!sp_verb_has_place(v))
+        sp_option_help(sp_recipe_place_options, out);
     sp_option_help(sp_common_options, out);
 }
 
@@ -74,7 +76,8 @@ static void man_verb(const struct verb *v, FILE *out)
     fprintf(out, ".SS \"sparsam %s \\- %s\"\n.B sparsam %s\n[options] %s\n.PP\n", v->name, v->help, v->name, v->operands);
     man_text(v->text, out);
     for (const struct verb_set *s = v->sets; s < v->sets + VERB_SETS_MAX && s->table; s++)
-        sp_option_man(s->table, out);
+        if (s->table != sp_recipe_place_options)
+            sp_option_man(s->table, out);
 }
 
 void sp_help_man(FILE *out)
@@ -90,6 +93,7 @@ void sp_help_man(FILE *out)
         man_verb(*v, out);
     fputs(".SH OPTIONS OF EVERY VERB\n", out);
     sp_option_man(sp_common_options, out);
+    sp_option_man(sp_recipe_place_options, out);
     fputs(".SH OPTIONS OF VERBS THAT TAKE A RECIPE\n", out);
     sp_option_man(sp_recipe_options, out);
     fputs(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage.\n.B sparsam measure\n"

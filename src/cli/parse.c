@@ -18,16 +18,6 @@ const struct sp_option sp_common_options[] = {
     { .name = "ledger", .kind = SP_OPT_TEXT, .at = AT(ledger), .unit = "PATH",
       .help = "book in this file ($SPARSAM_LEDGER, else ~/.local/share/sparsam/ledger.db)" },
     { .name = "no-ledger", .kind = SP_OPT_FLAG, .at = AT(no_ledger), .help = "book nothing" },
-    { .name = "threads", .kind = SP_OPT_INT, .at = AT(threads), .min = 0, .max = SP_THREADS_MAX, .fallback = 0,
-      .help = "threads; 0: as many as this process may use" },
-    { .name = "zone", .kind = SP_OPT_TEXT, .at = AT(zone), .unit = "ZONE",
-      .help = "grid zone whose CO2e a kilowatt-hour counts (DE, FR, US, ...)" },
-    { .name = "price-kwh", .kind = SP_OPT_REAL, .at = AT(price_per_kwh), .min = -1, .max = 1000, .fallback = -1,
-      .help = "price of a kilowatt-hour; -1: the zone's" },
-    { .name = "price-hour", .kind = SP_OPT_REAL, .at = AT(price_per_hour), .min = -1, .max = 1e6, .fallback = -1,
-      .help = "price of this machine an hour, if rented; -1: not rented" },
-    { .name = "currency", .kind = SP_OPT_TEXT, .at = AT(currency), .unit = "CODE",
-      .help = "currency of both prices (EUR, USD, ...)" },
     { 0 },
 };
 #undef AT
@@ -53,6 +43,19 @@ bool sp_verb_has_recipe(const struct verb *v)
             if (o->key)
                 return true;
     return false;
+}
+
+static const struct verb_set *place_set(const struct verb *v)
+{
+    for (const struct verb_set *s = v->sets; s < v->sets + VERB_SETS_MAX && s->table; s++)
+        if (s->table == sp_recipe_place_options)
+            return s;
+    return NULL;
+}
+
+bool sp_verb_has_place(const struct verb *v)
+{
+    return place_set(v) != NULL;
 }
 
 int sp_verb_sets(const struct verb_call *call, struct sp_option_set *out)
@@ -133,7 +136,8 @@ enum sp_status sp_verb_parse(const struct verb *v, int argc, char **argv, struct
                              enum verb_wanted *wanted, struct sp_err *err)
 {
     struct recipe_flags flags = { 0 };
-    struct sp_option_set set[VERB_SETS_MAX + 3];
+    struct sp_option_set set[VERB_SETS_MAX + 4];
+    const struct verb_set *place = place_set(v);
     call->verb = v;
     call->options = sp_arena_take(mem, v->options_bytes + 1);
     char **copy = sp_arena_take(mem, ((size_t)argc + 1) * sizeof *copy);
@@ -143,6 +147,8 @@ enum sp_status sp_verb_parse(const struct verb *v, int argc, char **argv, struct
     int own = sp_verb_sets(call, set), n = own;
     set[n++] = (struct sp_option_set){ sp_common_options, &call->common };
     set[n++] = (struct sp_option_set){ help_options, &flags };
+    if (!place)
+        set[n++] = (struct sp_option_set){ sp_recipe_place_options, &call->common.place };
     if (sp_verb_has_recipe(v))
         set[n++] = (struct sp_option_set){ sp_recipe_options, &flags };
     sp_option_defaults(set, n);
@@ -156,6 +162,8 @@ enum sp_status sp_verb_parse(const struct verb *v, int argc, char **argv, struct
         memcpy(copy, argv, (size_t)argc * sizeof *copy);
         TRY(read_words(call, set, n, argc, copy, err));
     }
+    if (place)
+        call->common.place = *(const struct sp_recipe_place *)((const char *)call->options + place->at);
     *wanted = flags.help ? VERB_HELP : flags.print ? VERB_PRINT_RECIPE : VERB_RUN;
     return *wanted == VERB_RUN ? check_operands(call, err) : SP_OK;
 }

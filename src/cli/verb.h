@@ -9,18 +9,15 @@
 #define SP_VERB_H
 #include <jansson.h>
 #include "../base/base.h"
+#include "../recipe/recipe.h"
 
 enum { VERB_SETS_MAX = 8, VERB_OPERANDS_ANY = 4096 };
 
-/* What every verb understands. */
+/* What every verb understands.  A verb whose recipe has a place gets the same values here. */
 struct verb_common {
     bool json, quiet, no_ledger;
-    const char *ledger;            /* path; see verb_ledger_path             */
-    int64_t threads;               /* 0: as many as this process may use     */
-    const char *zone;              /* grid zone for CO2e, NULL: the machine's */
-    double price_per_kwh;          /* negative: the machine's                */
-    double price_per_hour;
-    const char *currency;
+    const char *ledger;            /* path; see sp_verb_ledger_path */
+    struct sp_recipe_place place;  /* threads, zone, prices         */
 };
 
 struct verb;
@@ -61,6 +58,8 @@ const char *sp_verb_ledger_path(const struct verb_common *c, char *buf, size_t c
 enum verb_wanted { VERB_RUN, VERB_HELP, VERB_PRINT_RECIPE };
 enum sp_status sp_verb_parse(const struct verb *v, int argc, char **argv, struct verb_call *call, struct sp_arena *mem,
                              enum verb_wanted *wanted, struct sp_err *err);
+/* True when the verb's own tables hold the place section, so that it is not shown twice. */
+bool sp_verb_has_place(const struct verb *v);
 /* The verb's own sets over its filled struct. */
 int sp_verb_sets(const struct verb_call *call, struct sp_option_set *out);
 extern const struct sp_option sp_common_options[], sp_recipe_options[];
