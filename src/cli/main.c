@@ -100,10 +100,12 @@ int main(int argc, char **argv)
         if (!err.status)
             sp_fail(&err, SP_IO, "standard output: %s", strerror(errno));
     if (err.status)
-        report_error(v, asks_json(argc, argv), &err);
+        report_error(v, v && v->rest ? call.common.json : asks_json(argc, argv), &err);
     json_decref(call.answer);
     sp_arena_clear(&mem);
     if (call.exit_status)
         return call.exit_status;
+    if (err.status && v && v->own_failure)
+        return v->own_failure;
     return err.status == SP_USAGE ? 2 : err.status != SP_OK;
 }

@@ -105,11 +105,11 @@ static enum sp_status check_operands(const struct verb_call *call, struct sp_err
 {
     const struct verb *v = call->verb;
     if (call->n_operands > v->operands_max) {
-        sp_fail(err, SP_USAGE, "%s: did not expect \"%s\"", v->name, call->operands[v->operands_max]);
+        sp_fail(err, SP_USAGE, "did not expect \"%s\"", call->operands[v->operands_max]);
         return sp_remedy(err, "sparsam %s --help shows what it takes", v->name);
     }
     if (call->n_operands < v->operands_min) {
-        sp_fail(err, SP_USAGE, "%s: something is missing: sparsam %s %s", v->name, v->name, v->operands);
+        sp_fail(err, SP_USAGE, "something is missing: sparsam %s %s", v->name, v->operands);
         return sp_remedy(err, "sparsam %s --help shows examples", v->name);
     }
     return SP_OK;

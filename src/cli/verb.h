@@ -39,6 +39,7 @@ struct verb {
     const char *operands;          /* "[MODEL] [PROMPT...]", "" when none    */
     int operands_min, operands_max;
     bool rest;                     /* everything from the first operand on belongs to a command */
+    int own_failure;               /* exit status of every failure of its own; 0: 1, and 2 for wrong usage */
     /* Long help: paragraphs that teach; lines that begin with two spaces are examples. */
     const char *text;
     struct verb_set sets[VERB_SETS_MAX]; /* ends with table NULL; keyed rows give the verb --recipe and --print-recipe */
