@@ -188,8 +188,10 @@ enum sp_status sp_model_config_finish(struct sp_model_config *c, struct sp_err *
     TRY(within("the number of layers", c->layers, c->family != SP_FAMILY_MLP, LAYERS_MAX, err));
     if (!(c->dropout >= 0 && c->dropout < 1))
         return sp_fail(err, SP_FORMAT, "dropout must be from 0 to below 1, not %g", c->dropout);
-    if (c->family == SP_FAMILY_MLP)
+    if (c->family == SP_FAMILY_MLP) {
+        c->context = 1; /* a row stands alone */
         return within("the number of features", c->inputs, 1, SIZE_MAX_, err);
+    }
     if (c->bos >= c->vocab)
         return sp_fail(err, SP_FORMAT, "bos token %lld is outside a vocabulary of %lld", (long long)c->bos, (long long)c->vocab);
     return check_heads(c, err);
