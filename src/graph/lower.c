@@ -49,10 +49,11 @@ static bool is_step(const struct sp_node *n)
 
 static void find_roots(struct lowering *l)
 {
+    for (int v = 0; v < l->g->n; v++)  /* first: an accumulating node may stand before the state it adds to */
+        for (int o = 0; o < SP_OUT_MAX; o++)
+            *value_of(l, (sp_ref){ v, o }) = (struct value){ .span = -1, .root = l->g->node[v].op == &sp_op_state ? v : -1, .last = v };
     for (int v = 0; v < l->g->n; v++) {
         const struct sp_node *n = &l->g->node[v];
-        for (int o = 0; o < SP_OUT_MAX; o++)
-            *value_of(l, (sp_ref){ v, o }) = (struct value){ .span = -1, .root = n->op == &sp_op_state ? v : -1, .last = v };
         for (int o = 0; o < n->n_out; o++) {
             sp_ref from = over(n, o);
             if (!sp_is(from))

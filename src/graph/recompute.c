@@ -18,10 +18,15 @@ struct copy {
     bool *wanted;      /* [n]: a backward node of its layer needs its value */
 };
 
+static bool from_outside(const struct sp_node *n)
+{
+    return n->op == &sp_op_state || n->op == &sp_op_input;
+}
+
 static bool forward_in(const struct sp_graph *g, int v, int layer)
 {
     const struct sp_node *n = &g->node[v];
-    return n->layer == layer && n->part == SP_PART_FORWARD && n->op != &sp_op_state && n->op != &sp_op_input;
+    return n->layer == layer && n->part == SP_PART_FORWARD && !from_outside(n);
 }
 
 /* Appends a copy of node v; `twin`: inputs prefer recomputed values. */
@@ -76,11 +81,17 @@ static bool repeat_layer(struct copy *c, int layer)
     return true;
 }
 
+/* What comes from outside goes first: an accumulating node may stand before the state it adds to. */
 static bool copy_all(struct copy *c)
 {
     const struct sp_graph *g = c->from;
     int repeated = -1;
+    for (int v = 0; v < g->n; v++)
+        if (from_outside(&g->node[v]) && (c->now[v] = append_copy(c, v, false, NULL)) < 0)
+            return false;
     for (int v = 0; v < g->n; v++) {
+        if (from_outside(&g->node[v]))
+            continue;
         bool back = g->node[v].part == SP_PART_BACKWARD && g->node[v].layer >= 0;
         if (back && g->node[v].layer != repeated) {
             repeated = g->node[v].layer;
