@@ -533,6 +533,82 @@ static void test_pattern_limit(void **state) {
     sp_tokenizer_free(t);
 }
 
+/* ---- every allocation failing in turn ---- */
+static enum sp_status whole_life(const char *path, struct sp_err *err) {
+    static const char text[] = "the cat \xf0\x9f\x8d\x95 and the hat <|x|> sat";
+    struct sp_slice doc = {text, sizeof text - 1};
+    const char *special = "<|x|>";
+    struct sp_tokenizer *t = NULL, *again = NULL;
+    struct sp_ids ids = {0};
+    struct sp_text back = {0};
+    enum sp_status st = sp_bpe_train(&t, &doc, 1, 264, &special, 1, NULL, err);
+    if (!st)
+        st = sp_tokenizer_save(t, path, err);
+    if (!st)
+        st = sp_tokenizer_load(&again, path, err);
+    if (!st)
+        st = sp_tokenizer_encode(again, text, sizeof text - 1, true, &ids, err);
+    if (!st)
+        st = sp_tokenizer_decode(again, ids.at, ids.n, false, &back, err);
+    if (!st)
+        assert_string_equal(back.at, text);
+    sp_tokenizer_free(t);
+    sp_tokenizer_free(again);
+    sp_ids_clear(&ids);
+    sp_text_clear(&back);
+    return st;
+}
+
+static void test_every_allocation(void **state) {
+    (void)state;
+    char path[] = "/tmp/test_text_XXXXXX";
+    int fd = mkstemp(path), failed = 0;
+    uint64_t live = sp_mem_live();
+    for (int64_t n = 0;; n += 1 + n / 40) { /* every one at first, then a sample */
+        struct sp_err err = {0};
+        sp_mem_fail_at(n);
+        enum sp_status st = whole_life(path, &err);
+        sp_mem_fail_at(-1);
+        assert_int_equal(sp_mem_live(), live);
+        if (!st)
+            break;
+        if (st != SP_NOMEM && st != SP_FORMAT && st != SP_IO && st != SP_LIMIT)
+            fail_msg("allocation %d: %s", (int)n, sp_err_line(&err, line, sizeof line));
+        failed++;
+    }
+    print_message("%d allocations failed in turn\n", failed);
+    assert_true(failed > 20);
+    close(fd);
+    unlink(path);
+}
+
+/* An added token whose content the vocabulary has keeps that number; lstrip, rstrip and
+ * single_word as Hugging Face has them (cases checked against it). */
+static void test_added(void **state) {
+    (void)state;
+    static const char json[] =
+        "{\"added_tokens\":[{\"id\":9,\"content\":\"ab\",\"single_word\":true},{\"id\":6,\"content\":\"<l>\",\"lstrip\":true},"
+        "{\"id\":7,\"content\":\"<r>\",\"rstrip\":true},{\"id\":8,\"content\":\"<r>x\"}],"
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\" \":3,\"<\":4,\"x\":5},\"merges\":[]}}";
+    static const struct { const char *text; int n, ids[8]; } cases[] = {
+        {"ab a", 3, {2, 3, 0}}, {"abb", 3, {0, 1, 1}},        {"a <l> b", 4, {0, 6, 3, 1}},
+        {"a <r>  b", 4, {0, 3, 7, 1}}, {"<r>x", 1, {8}}, {"<r", 0, {0}},
+    };
+    struct sp_tokenizer *t = NULL;
+    OK(sp_tokenizer_from_json(&t, json, sizeof json - 1, &err));
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        struct sp_ids ids = {0};
+        struct sp_err err = {0};
+        enum sp_status st = sp_tokenizer_encode(t, cases[i].text, strlen(cases[i].text), false, &ids, &err);
+        assert_int_equal(st, cases[i].n ? SP_OK : SP_MISSING);
+        assert_int_equal(ids.n, cases[i].n);
+        for (int k = 0; k < cases[i].n; k++)
+            assert_int_equal(ids.at[k], cases[i].ids[k]);
+        sp_ids_clear(&ids);
+    }
+    sp_tokenizer_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_splits),
@@ -545,6 +621,8 @@ int main(void) {
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_unknown_character),
         cmocka_unit_test(test_pattern_limit),
+        cmocka_unit_test(test_added),
+        cmocka_unit_test(test_every_allocation),
         cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

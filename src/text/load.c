@@ -129,7 +129,10 @@ static enum sp_status load_added(struct sp_tokenizer *t, const json_t *added, st
             TRY(sp_json_bool(a, flags[k].key, false, &on, err));
             set |= on ? flags[k].flag : 0;
         }
-        TRY(sp_tok_add(t, content, strlen(content), (int32_t)json_integer_value(json_object_get(a, "id")), set, err));
+        /* A content that the model's vocabulary has keeps the number it has there. */
+        int32_t id = (int32_t)json_integer_value(json_object_get(a, "id"));
+        int32_t own = model_token(t, content, strlen(content));
+        TRY(sp_tok_add(t, content, strlen(content), own >= 0 ? own : id, set, err));
     }
     return SP_OK;
 }
