@@ -131,21 +131,27 @@ ALWAYS void turn(float *to, int wide, const float *const row[8], int64_t l, bool
 {
 #if defined(__AVX2__)
     __m256 r[8], u[8];
+    UNROLL
     for (int i = 0; i < 8; i++)
         r[i] = _mm256_loadu_ps(row[i] + l);
+    UNROLL
     for (int i = 0; i < 8; i += 2) {
         u[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
         u[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     }
+    UNROLL
     for (int i = 0; i < 8; i += 4)
+        UNROLL
         for (int j = 0; j < 2; j++) {
             r[i + 2 * j] = _mm256_shuffle_ps(u[i + j], u[i + j + 2], 0x44);
             r[i + 2 * j + 1] = _mm256_shuffle_ps(u[i + j], u[i + j + 2], 0xEE);
         }
+    UNROLL
     for (int i = 0; i < 4; i++) {
         u[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
         u[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
     }
+    UNROLL
     for (int i = 0; i < 8; i++)
         if (half)
             _mm_storeu_ps(to + i * wide, _mm256_castps256_ps128(u[i]));
@@ -356,7 +362,9 @@ ALWAYS void dots(const struct few *f, int64_t j, const int rows, const int m, co
     const int step = format == SP_Q8_0 ? Q : SP_W;
     const int64_t whole = format == SP_Q8_0 && g->ldb % Q ? 0 : g->k / step * step;
     sp_vf sum[4][SP_GEMM_FEW];
+    UNROLL
     for (int r = 0; r < rows; r++)
+        UNROLL
         for (int i = 0; i < m; i++)
             sum[r][i] = (sp_vf){ 0 };
     for (int64_t l = 0; l < whole; l += step)
@@ -380,7 +388,9 @@ ALWAYS void dots(const struct few *f, int64_t j, const int rows, const int m, co
                     sum[r][i] = SP_FMA(w, sp_vload(f->x + i * f->ldx + l), sum[r][i]);
             }
         }
+    UNROLL
     for (int r = 0; r < rows; r++)
+        UNROLL
         for (int i = 0; i < m; i++) {
             float v = sp_vsum(sum[r][i]);
             for (int64_t l = whole; l < g->k; l++)
