@@ -25,7 +25,7 @@ DNNL    := $(shell pkg-config --exists dnnl 2>/dev/null && echo 1 || (test -e /u
 endif
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith \
-           -Wcast-align -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-missing-field-initializers -Werror
+           -Wcast-align -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-missing-field-initializers -Wno-psabi -Werror
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(OPT) -g -fPIC -pthread -fvisibility=hidden -ffp-contract=off -fno-math-errno $(WARN) $(SAN) \
            -Iinclude $(PKG_CFLAGS) $(if $(DNNL),-DSP_WITH_DNNL=1) $(CFLAGS)
 LIBS     = $(PKG_LIBS) -lm -ldl -pthread $(LDFLAGS)
