@@ -94,7 +94,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libsparsam.a
 # the ten lines at the top of the public header are a program: tests compile it
 $(BUILD)/header_example.c: include/sparsam.h
 	@mkdir -p $(@D)
-	awk '/^ \*     ?/ && on { print substr($$0, 8) } /^ \* A program:/ { on = 1 } /\*\//{ exit }' $< > $@
+	awk "/^ \\* A program:/ { on = 1; next } on && !/^ \\*     / { exit } on { print substr(\$$0, 8) }" $< > $@
 $(BUILD)/header_example: $(BUILD)/header_example.c $(BUILD)/libsparsam.a
 	$(CC) -std=c17 $(OPT) $(WARN) $(SAN) -Iinclude -o $@ $< $(BUILD)/libsparsam.a $(LIBS)
 # fuzz targets: with the plain driver they run files, FUZZ=1 (clang) makes them search
