@@ -15,51 +15,63 @@
 static char line[1024], folder[64];
 #define OK(call)                                                                                                       \
     do {                                                                                                               \
-        struct sp_err err = {0};                                                                                       \
+        struct sp_err err = { 0 };                                                                                     \
         enum sp_status st_ = (call);                                                                                   \
         if (st_)                                                                                                       \
             fail_msg("%s: %s", #call, sp_err_line(&err, line, sizeof line));                                           \
     } while (0)
 
-static const char *at(const char *name) {
+static const char *at(const char *name)
+{
     static char path[256];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
 }
 
-static void put(const char *name, const char *text) { OK(sp_write_file(at(name), text, strlen(text), &err)); }
+static void put(const char *name, const char *text)
+{
+    OK(sp_write_file(at(name), text, strlen(text), &err));
+}
 
-static void put_gz(const char *name, const char *text) {
+static void put_gz(const char *name, const char *text)
+{
     gzFile f = gzopen(at(name), "wb");
     assert_non_null(f);
     assert_int_equal(gzwrite(f, text, (unsigned)strlen(text)), strlen(text));
     gzclose(f);
 }
 
-static void put_zst(const char *name, const char *text) {
+static void put_zst(const char *name, const char *text)
+{
     char out[4096];
     size_t n = ZSTD_compress(out, sizeof out, text, strlen(text), 3);
     assert_false(ZSTD_isError(n));
     OK(sp_write_file(at(name), out, n, &err));
 }
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     strcpy(folder, "/tmp/test_data_XXXXXX");
     return mkdtemp(folder) == NULL;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command) != 0;
 }
 
-static bool is(struct sp_slice s, const char *want) { return s.n == strlen(want) && memcmp(s.at, want, s.n) == 0; }
+static bool is(struct sp_slice s, const char *want)
+{
+    return s.n == strlen(want) && memcmp(s.at, want, s.n) == 0;
+}
 
 /* Reads one file and compares its only document. */
-static void only(const char *name, const char *want) {
+static void only(const char *name, const char *want)
+{
     struct sp_documents d;
     OK(sp_documents_read(&d, at(name), NULL, NULL, &err));
     assert_int_equal(d.n, 1);
@@ -68,7 +80,8 @@ static void only(const char *name, const char *want) {
     sp_documents_free(&d);
 }
 
-static void test_kinds(void **state) {
+static void test_kinds(void **state)
+{
     (void)state;
     put("a.txt", "one\ntwo\n");
     put_gz("b.txt.gz", "packed text");
@@ -80,7 +93,8 @@ static void test_kinds(void **state) {
     only("d.jsonl", "caf\xc3\xa9");
 }
 
-static void test_html(void **state) {
+static void test_html(void **state)
+{
     (void)state;
     put("p.html", "<!DOCTYPE html><html><head><title>T</title><style>p{}</style></head><body>"
                   "<ul class=\"docnav top\"><li>Prev</li></ul><nav>Menu</nav><div id='banner'>Buy</div>"
@@ -92,10 +106,11 @@ static void test_html(void **state) {
     only("q.html", "unclosed tags\n\n\xe4\xb8\xad <x>\n");
 }
 
-static void test_splits_of_text(void **state) {
+static void test_splits_of_text(void **state)
+{
     (void)state;
     struct sp_documents d;
-    struct sp_data_options o = {.split = SP_DATA_SPLIT_BLANK};
+    struct sp_data_options o = { .split = SP_DATA_SPLIT_BLANK };
     put("e.txt", "one\n<|endoftext|>\ntwo\n<|endoftext|>\n\n<|endoftext|>one\n");
     OK(sp_documents_read(&d, at("e.txt"), NULL, NULL, &err));
     assert_int_equal(d.n, 2);
@@ -111,17 +126,20 @@ static void test_splits_of_text(void **state) {
     sp_documents_free(&d);
 }
 
-static void test_bad_lines(void **state) {
+static void test_bad_lines(void **state)
+{
     (void)state;
-    static const struct { const char *text, *where; } bad[] = {
-        {"{\"text\":\"a\"}\n{\"text\":", "bad.jsonl:2"},
-        {"{\"text\":\"a\"}\n\n{\"body\":\"b\"}\n", "bad.jsonl:3"},
-        {"{\"text\":7}\n", "bad.jsonl:1"},
-        {"[1]\n", "bad.jsonl:1"},
+    static const struct {
+        const char *text, *where;
+    } bad[] = {
+        { "{\"text\":\"a\"}\n{\"text\":", "bad.jsonl:2" },
+        { "{\"text\":\"a\"}\n\n{\"body\":\"b\"}\n", "bad.jsonl:3" },
+        { "{\"text\":7}\n", "bad.jsonl:1" },
+        { "[1]\n", "bad.jsonl:1" },
     };
     for (size_t i = 0; i < SP_COUNT(bad); i++) {
         struct sp_documents d;
-        struct sp_err err = {0};
+        struct sp_err err = { 0 };
         put("bad.jsonl", bad[i].text);
         assert_int_equal(sp_documents_read(&d, at("bad.jsonl"), NULL, NULL, &err), SP_FORMAT);
         if (!strstr(err.where, bad[i].where))
@@ -130,10 +148,11 @@ static void test_bad_lines(void **state) {
     unlink(at("bad.jsonl"));
 }
 
-static void test_folder(void **state) {
+static void test_folder(void **state)
+{
     (void)state;
     struct sp_documents d, again;
-    struct sp_data_options o = {.bytes_max = 40};
+    struct sp_data_options o = { .bytes_max = 40 };
     OK(sp_make_folder(at("sub"), &err));
     OK(sp_make_folder(at("sub/deep"), &err));
     put("sub/b.txt", "second text");
@@ -164,12 +183,13 @@ static void test_folder(void **state) {
     assert_int_equal(again.report.over, 3);
     sp_documents_free(&again);
     sp_documents_free(&d);
-    struct sp_err err = {0};
+    struct sp_err err = { 0 };
     assert_int_equal(sp_documents_read(&d, at("nowhere"), NULL, NULL, &err), SP_MISSING);
 }
 
-static void many(struct sp_documents *d, int n) {
-    struct sp_text text = {0};
+static void many(struct sp_documents *d, int n)
+{
+    struct sp_text text = { 0 };
     for (int i = 0; i < n; i++)
         sp_text_printf(&text, "{\"text\":\"document %d says %d\"}\n", i, i * i);
     OK(sp_write_file(at("many.jsonl"), text.at, text.n, &err));
@@ -177,7 +197,8 @@ static void many(struct sp_documents *d, int n) {
     sp_text_clear(&text);
 }
 
-static void test_split(void **state) {
+static void test_split(void **state)
+{
     (void)state;
     struct sp_documents d;
     struct sp_split s;
@@ -192,7 +213,7 @@ static void test_split(void **state) {
     assert_true(s.n_train == 1 && s.n_valid == 1);
     sp_split_free(&s);
     sp_documents_free(&d);
-    struct sp_text text = {0};
+    struct sp_text text = { 0 };
     for (int i = 0; i < 100; i++)
         sp_text_printf(&text, "line %04d\n", i);
     OK(sp_write_file(at("one.txt"), text.at, text.n, &err));
@@ -207,12 +228,13 @@ static void test_split(void **state) {
 }
 
 /* ---- streams and batches ---- */
-static void test_stream(void **state) {
+static void test_stream(void **state)
+{
     (void)state;
-    static const struct sp_slice docs[] = {{"ab", 2}, {"c", 1}};
+    static const struct sp_slice docs[] = { { "ab", 2 }, { "c", 1 } };
     struct sp_tokenizer *t = NULL;
     struct sp_tokens k;
-    static const int32_t want[] = {256, 'a', 'b', 256, 'c', 256};
+    static const int32_t want[] = { 256, 'a', 'b', 256, 'c', 256 };
     OK(sp_tokenizer_bytes(&t, "<|endoftext|>", &err));
     OK(sp_tokens_build(&k, docs, 2, t, NULL, &err));
     assert_int_equal(k.n, SP_COUNT(want));
@@ -231,14 +253,16 @@ static void test_stream(void **state) {
     sp_tokenizer_free(t);
 }
 
-static void stream_of(struct sp_tokens *k, int n) {
-    *k = (struct sp_tokens){.n = n, .i32 = sp_alloc((size_t)n * 4 + 4), .vocab = n, .bos = -1, .eos = -1};
+static void stream_of(struct sp_tokens *k, int n)
+{
+    *k = (struct sp_tokens){ .n = n, .i32 = sp_alloc((size_t)n * 4 + 4), .vocab = n, .bos = -1, .eos = -1 };
     for (int i = 0; i < n; i++)
         k->i32[i] = i;
 }
 
 /* Every target once, in every row its predecessor as input, for all remainders. */
-static void test_windows(void **state) {
+static void test_windows(void **state)
+{
     (void)state;
     enum { B = 3, T = 7 };
     int32_t ids[B * T], targets[B * T];
@@ -246,7 +270,7 @@ static void test_windows(void **state) {
     int cases = 0;
     for (int n = 1; n < 70; n++, cases++) {
         struct sp_tokens k;
-        int seen[70] = {0};
+        int seen[70] = { 0 };
         int64_t count, real = 0;
         stream_of(&k, n);
         count = sp_window_count(&k, T);
@@ -264,12 +288,13 @@ static void test_windows(void **state) {
     print_message("%d streams covered exactly once\n", cases);
 }
 
-static void test_batches(void **state) {
+static void test_batches(void **state)
+{
     (void)state;
     enum { B = 8, T = 16, N = 100 };
     int32_t a[B * T], b[B * T], ta[B * T], tb[B * T];
     float w[B * T];
-    int starts[N] = {0};
+    int starts[N] = { 0 };
     struct sp_tokens k;
     stream_of(&k, N);
     sp_batch_fill(&k, 1, 5, 2, B, T, a, ta, w);
@@ -278,7 +303,7 @@ static void test_batches(void **state) {
     assert_memory_equal(ta, tb, sizeof ta);
     sp_batch_fill(&k, 1, 5, 2, 3, T, b, tb, w); /* a row doesn't depend on how many there are */
     assert_memory_equal(a, b, 3 * T * sizeof *a);
-    static const int64_t other[][3] = {{2, 5, 2}, {1, 6, 2}, {1, 5, 3}};
+    static const int64_t other[][3] = { { 2, 5, 2 }, { 1, 6, 2 }, { 1, 5, 3 } };
     for (size_t i = 0; i < SP_COUNT(other); i++) {
         sp_batch_fill(&k, (uint64_t)other[i][0], other[i][1], other[i][2], B, T, b, tb, w);
         assert_memory_not_equal(a, b, sizeof a);
@@ -307,7 +332,8 @@ static void test_batches(void **state) {
 }
 
 /* A known beginning of a document is no prediction. */
-static void test_bos_weight(void **state) {
+static void test_bos_weight(void **state)
+{
     (void)state;
     int32_t ids[8], targets[8];
     float w[8];
@@ -321,11 +347,12 @@ static void test_bos_weight(void **state) {
     sp_tokens_free(&k);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),    cmocka_unit_test(test_html),    cmocka_unit_test(test_splits_of_text),
-        cmocka_unit_test(test_bad_lines), cmocka_unit_test(test_folder), cmocka_unit_test(test_split),
-        cmocka_unit_test(test_stream),   cmocka_unit_test(test_windows), cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_kinds),      cmocka_unit_test(test_html),    cmocka_unit_test(test_splits_of_text),
+        cmocka_unit_test(test_bad_lines),  cmocka_unit_test(test_folder),  cmocka_unit_test(test_split),
+        cmocka_unit_test(test_stream),     cmocka_unit_test(test_windows), cmocka_unit_test(test_batches),
         cmocka_unit_test(test_bos_weight),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

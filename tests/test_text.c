@@ -18,25 +18,28 @@
 static char line[1024];
 #define OK(call)                                                                                                       \
     do {                                                                                                               \
-        struct sp_err err = {0};                                                                                       \
+        struct sp_err err = { 0 };                                                                                     \
         enum sp_status st_ = (call);                                                                                   \
         if (st_)                                                                                                       \
             fail_msg("%s: %s", #call, sp_err_line(&err, line, sizeof line));                                           \
     } while (0)
 
-static const char *shared(const char *name, char *buf, size_t cap) {
+static const char *shared(const char *name, char *buf, size_t cap)
+{
     const char *root = getenv("SPARSAM_SHARED");
     snprintf(buf, cap, "%s/data/%s", root ? root : "../shared", name);
     return access(buf, R_OK) == 0 ? buf : NULL;
 }
 
-static void encode(struct sp_tokenizer *t, const char *text, size_t n, bool special, struct sp_ids *out) {
-    struct sp_err err = {0};
+static void encode(struct sp_tokenizer *t, const char *text, size_t n, bool special, struct sp_ids *out)
+{
+    struct sp_err err = { 0 };
     if (sp_tokenizer_encode(t, text, n, special, out, &err))
         fail_msg("%s", sp_err_line(&err, line, sizeof line));
 }
 
-static bool same_ids(const struct sp_ids *got, const json_t *want) {
+static bool same_ids(const struct sp_ids *got, const json_t *want)
+{
     bool same = got->n == json_array_size(want);
     for (size_t i = 0; i < got->n && same; i++)
         same = got->at[i] == json_integer_value(json_array_get(want, i));
@@ -44,14 +47,19 @@ static bool same_ids(const struct sp_ids *got, const json_t *want) {
 }
 
 /* ---- golden cases of other implementations ---- */
-struct golden { const char *name, *file; struct sp_tokenizer *t; int run; };
+struct golden {
+    const char *name, *file;
+    struct sp_tokenizer *t;
+    int run;
+};
 
-static int golden_case(struct golden *g, const json_t *j) {
+static int golden_case(struct golden *g, const json_t *j)
+{
     const char *text = json_string_value(json_object_get(j, "text")), *id = json_string_value(json_object_get(j, "id"));
     const json_t *decoded = json_object_get(j, "decoded");
     size_t n = json_string_length(json_object_get(j, "text"));
-    struct sp_ids plain = {0}, full = {0};
-    struct sp_text back = {0};
+    struct sp_ids plain = { 0 }, full = { 0 };
+    struct sp_text back = { 0 };
     int bad = 0;
     encode(g->t, text, n, false, &plain);
     encode(g->t, text, n, true, &full);
@@ -72,21 +80,22 @@ static int golden_case(struct golden *g, const json_t *j) {
     return bad;
 }
 
-static void test_golden(void **state) {
+static void test_golden(void **state)
+{
     (void)state;
     struct golden all[] = {
-        {.name = "gpt2", .file = "tokenizers/gpt2"},
-        {.name = "llama2", .file = "tokenizers/llama2"},
-        {.name = "llama3", .file = "tokenizers/llama3/tokenizer.json"},
-        {.name = "qwen3", .file = "tokenizers/qwen3"},
-        {.name = "pythia_neox20b", .file = "tokenizers/pythia_neox20b"},
-        {.name = "stories260K_tok512", .file = "models/stories260K/tok512.bin"},
+        { .name = "gpt2", .file = "tokenizers/gpt2" },
+        { .name = "llama2", .file = "tokenizers/llama2" },
+        { .name = "llama3", .file = "tokenizers/llama3/tokenizer.json" },
+        { .name = "qwen3", .file = "tokenizers/qwen3" },
+        { .name = "pythia_neox20b", .file = "tokenizers/pythia_neox20b" },
+        { .name = "stories260K_tok512", .file = "models/stories260K/tok512.bin" },
     };
     char buf[512];
     const char *path = shared("tokenizers/golden.jsonl", buf, sizeof buf);
     if (!path)
         skip();
-    struct sp_text file = {0};
+    struct sp_text file = { 0 };
     int bad = 0, run = 0, skipped = 0;
     OK(sp_read_file(&file, path, 1 << 24, &err));
     for (size_t i = 0; i < SP_COUNT(all); i++) {
@@ -117,18 +126,25 @@ static void test_golden(void **state) {
 }
 
 /* ---- the patterns, by cases of the three models (small: they stand here) ---- */
-static const struct { const char *name, *pattern, *text, *pieces; } splits[] = {
-    {"gpt2", NULL, "Hello, world! I'll go", "Hello|,| world|!| I|'ll| go"},
-    {"gpt2", NULL, "a  b\n\n c\t", "a| | b|\n\n| c|\t"},
-    {"gpt2", NULL, "x = 12345;  ", "x| =| 12345|;|  "},
-    {"gpt2", NULL, "Stra\xc3\x9f" "e \xe4\xb8\xad\xe6\x96\x87 'S", "Stra\xc3\x9f" "e| \xe4\xb8\xad\xe6\x96\x87| '|S"},
-    {"llama3", "\\p{N}{1,3}", "12345 'LL \n\n x", "123|45| '|LL| \n\n| x"},
-    {"llama3", "\\p{N}{1,3}", "it'S(foo)\r\n end", "it|'S|(foo|)\r\n| end"},
-    {"qwen2", "\\p{N}", "a1234 b", "a|1|2|3|4| b"},
+static const struct {
+    const char *name, *pattern, *text, *pieces;
+} splits[] = {
+    { "gpt2", NULL, "Hello, world! I'll go", "Hello|,| world|!| I|'ll| go" },
+    { "gpt2", NULL, "a  b\n\n c\t", "a| | b|\n\n| c|\t" },
+    { "gpt2", NULL, "x = 12345;  ", "x| =| 12345|;|  " },
+    { "gpt2", NULL,
+      "Stra\xc3\x9f"
+      "e \xe4\xb8\xad\xe6\x96\x87 'S",
+      "Stra\xc3\x9f"
+      "e| \xe4\xb8\xad\xe6\x96\x87| '|S" },
+    { "llama3", "\\p{N}{1,3}", "12345 'LL \n\n x", "123|45| '|LL| \n\n| x" },
+    { "llama3", "\\p{N}{1,3}", "it'S(foo)\r\n end", "it|'S|(foo|)\r\n| end" },
+    { "qwen2", "\\p{N}", "a1234 b", "a|1|2|3|4| b" },
 };
 
 /* A tokenizer that has every one of `pieces` in its vocabulary and ignore_merges, so each piece is one token. */
-static struct sp_tokenizer *splitting(const char *pattern, const char *pieces) {
+static struct sp_tokenizer *splitting(const char *pattern, const char *pieces)
+{
     static const char head[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|",
                       tail[] = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
     struct sp_tokenizer *bytes = NULL, *t = NULL;
@@ -145,10 +161,14 @@ static struct sp_tokenizer *splitting(const char *pattern, const char *pieces) {
     snprintf(full, sizeof full, "%s%s%s", head, pattern ? pattern : "", tail);
     json_object_set_new(split, "type", json_string("Split"));
     json_object_set_new(split, "behavior", json_string("Isolated"));
-    json_object_set_new(split, "pattern", json_pack("{s:s}", "Regex", pattern ? full :
-        "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"));
-    json_object_set_new(j, "pre_tokenizer", json_pack("{s:s, s:[o, {s:s, s:b, s:b}]}", "type", "Sequence",
-        "pretokenizers", split, "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 0));
+    json_object_set_new(
+        split, "pattern",
+        json_pack("{s:s}", "Regex",
+                  pattern ? full
+                          : "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"));
+    json_object_set_new(j, "pre_tokenizer",
+                        json_pack("{s:s, s:[o, {s:s, s:b, s:b}]}", "type", "Sequence", "pretokenizers", split, "type",
+                                  "ByteLevel", "add_prefix_space", 0, "use_regex", 0));
     int next = 256;
     for (char *save = NULL, *w = strtok_r(words, "|", &save); w; w = strtok_r(NULL, "|", &save)) {
         char name[256] = "";
@@ -175,12 +195,13 @@ static struct sp_tokenizer *splitting(const char *pattern, const char *pieces) {
     return t;
 }
 
-static void test_splits(void **state) {
+static void test_splits(void **state)
+{
     (void)state;
     for (size_t i = 0; i < SP_COUNT(splits); i++) {
         struct sp_tokenizer *t = splitting(splits[i].pattern, splits[i].pieces);
-        struct sp_ids ids = {0};
-        struct sp_text got = {0};
+        struct sp_ids ids = { 0 };
+        struct sp_text got = { 0 };
         encode(t, splits[i].text, strlen(splits[i].text), false, &ids);
         for (size_t k = 0; k < ids.n; k++) {
             size_t n = 0;
@@ -198,21 +219,45 @@ static void test_splits(void **state) {
 
 /* A pattern by hand and the same one by PCRE2 (made unknown by a group around it) agree: all neighbours
  * merge inside a piece, so other borders give other ids. */
-static void test_pattern_peers(void **state) {
+static void test_pattern_peers(void **state)
+{
     (void)state;
     static const char *const patterns[] = {
         "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
         "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
         "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
         "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-        "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"};
-    static const char *const bits[] = {"a", "Z", "'", "s", "LL", "re", " ", " ", "\n", "\r", "\t", "1", "23", ".", "-",
-                                       "\xc3\xa9", "\xc2\xa0", "\xe2\x80\x83", "\xe4\xb8\xad", "\xd9\xa3", "\xcc\x81",
-                                       "\xf0\x9f\x8d\x95", "\xc5\xbf", "\xe2\x85\xa7", "_"};
-    struct sp_random random = {.key = 7};
+        "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+    };
+    static const char *const bits[] = { "a",
+                                        "Z",
+                                        "'",
+                                        "s",
+                                        "LL",
+                                        "re",
+                                        " ",
+                                        " ",
+                                        "\n",
+                                        "\r",
+                                        "\t",
+                                        "1",
+                                        "23",
+                                        ".",
+                                        "-",
+                                        "\xc3\xa9",
+                                        "\xc2\xa0",
+                                        "\xe2\x80\x83",
+                                        "\xe4\xb8\xad",
+                                        "\xd9\xa3",
+                                        "\xcc\x81",
+                                        "\xf0\x9f\x8d\x95",
+                                        "\xc5\xbf",
+                                        "\xe2\x85\xa7",
+                                        "_" };
+    struct sp_random random = { .key = 7 };
     int cases = 0;
     for (size_t p = 0; p < SP_COUNT(patterns); p++) {
-        struct sp_tokenizer *t[2] = {0};
+        struct sp_tokenizer *t[2] = { 0 };
         for (int unknown = 0; unknown < 2; unknown++) {
             json_t *vocab = json_object();
             char pattern[512], key[8];
@@ -224,7 +269,7 @@ static void test_pattern_peers(void **state) {
             for (int c = 'A'; c <= 'z'; c++)
                 if (snprintf(key, sizeof key, "%c", c) && !json_object_get(vocab, key))
                     json_object_set_new(vocab, key, json_integer((json_int_t)json_object_size(vocab)));
-            static const char *const extra[] = {"2", "3"};
+            static const char *const extra[] = { "2", "3" };
             for (size_t i = 0; i < SP_COUNT(extra); i++)
                 json_object_set_new(vocab, extra[i], json_integer((json_int_t)json_object_size(vocab)));
             for (size_t a = 0; a < SP_COUNT(bits); a++)
@@ -248,8 +293,8 @@ static void test_pattern_peers(void **state) {
             json_decref(j);
         }
         for (int k = 0; k < 2000; k++, cases++) {
-            struct sp_text s = {0};
-            struct sp_ids a = {0}, b = {0};
+            struct sp_text s = { 0 };
+            struct sp_ids a = { 0 }, b = { 0 };
             for (int n = 1 + (int)sp_random_below(&random, 12); n; n--) {
                 const char *bit = bits[sp_random_below(&random, SP_COUNT(bits))];
                 sp_text_add(&s, bit, strlen(bit));
@@ -270,7 +315,8 @@ static void test_pattern_peers(void **state) {
 
 /* ---- training ---- */
 /* The merges of a saved tokenizer as lines "a b". */
-static void merge_lines(struct sp_tokenizer *t, struct sp_text *out) {
+static void merge_lines(struct sp_tokenizer *t, struct sp_text *out)
+{
     char path[] = "/tmp/test_text_XXXXXX";
     int fd = mkstemp(path);
     json_t *j = NULL, *m;
@@ -284,18 +330,19 @@ static void merge_lines(struct sp_tokenizer *t, struct sp_text *out) {
     unlink(path);
 }
 
-static void test_training_reference(void **state) {
+static void test_training_reference(void **state)
+{
     (void)state;
     char buf[512], buf2[512];
     const char *corpus = shared("tokenizers/bpe_training_ref/corpus.en", buf, sizeof buf);
     const char *merges = shared("tokenizers/bpe_training_ref/train-bpe-reference-merges.txt", buf2, sizeof buf2);
     if (!corpus || !merges)
         skip();
-    struct sp_text text = {0}, want = {0}, got = {0};
+    struct sp_text text = { 0 }, want = { 0 }, got = { 0 };
     struct sp_tokenizer *t = NULL;
     OK(sp_read_file(&text, corpus, 1 << 24, &err));
     OK(sp_read_file(&want, merges, 1 << 24, &err));
-    struct sp_slice doc = {text.at, text.n};
+    struct sp_slice doc = { text.at, text.n };
     const char *special = "<|endoftext|>";
     OK(sp_bpe_train(&t, &doc, 1, 500, &special, 1, NULL, &err));
     assert_int_equal(sp_tokenizer_vocab(t), 500);
@@ -311,18 +358,19 @@ static void test_training_reference(void **state) {
 
 /* By hand: "aa" is counted 6 times, every other pair at most 3; then (aa,a) and (a,b) tie at 3, and
  * the greater left side wins; then (aaa,b). */
-static void test_training_small(void **state) {
+static void test_training_small(void **state)
+{
     (void)state;
     static const char text[] = "aaabdaaabac<|x|>aaab";
-    struct sp_slice doc = {text, sizeof text - 1};
+    struct sp_slice doc = { text, sizeof text - 1 };
     const char *special = "<|x|>";
     struct sp_tokenizer *t = NULL;
-    struct sp_text got = {0};
+    struct sp_text got = { 0 };
     OK(sp_bpe_train(&t, &doc, 1, 260, &special, 1, NULL, &err));
     merge_lines(t, &got);
     assert_string_equal(got.at, "a a\naa a\naaa b\n");
-    struct sp_ids ids = {0};
-    struct sp_text back = {0};
+    struct sp_ids ids = { 0 };
+    struct sp_text back = { 0 };
     encode(t, text, sizeof text - 1, false, &ids);
     OK(sp_tokenizer_decode(t, ids.at, ids.n, false, &back, &err));
     assert_string_equal(back.at, text);
@@ -337,13 +385,14 @@ static void test_training_small(void **state) {
 }
 
 /* ---- properties ---- */
-static const char sample[] =
-    "The quick brown fox; it's 1,234 \xe2\x82\xac!\n\n  \tGr\xc3\xb6\xc3\x9f" "e \xe6\x88\x91\xe5\x96\x9c\xe6\xac\xa2 "
-    "\xf0\x9f\x8d\x95\xf0\x9f\x98\x82 e\xcc\x81 <|endoftext|> end  ";
+static const char sample[] = "The quick brown fox; it's 1,234 \xe2\x82\xac!\n\n  \tGr\xc3\xb6\xc3\x9f"
+                             "e \xe6\x88\x91\xe5\x96\x9c\xe6\xac\xa2 "
+                             "\xf0\x9f\x8d\x95\xf0\x9f\x98\x82 e\xcc\x81 <|endoftext|> end  ";
 
-static void round_trip(struct sp_tokenizer *t, const char *s, size_t n) {
-    struct sp_ids ids = {0};
-    struct sp_text whole = {0}, stream = {0};
+static void round_trip(struct sp_tokenizer *t, const char *s, size_t n)
+{
+    struct sp_ids ids = { 0 };
+    struct sp_text whole = { 0 }, stream = { 0 };
     struct sp_decoder d;
     encode(t, s, n, false, &ids);
     OK(sp_tokenizer_decode(t, ids.at, ids.n, false, &whole, &err));
@@ -363,24 +412,26 @@ static void round_trip(struct sp_tokenizer *t, const char *s, size_t n) {
     sp_text_clear(&stream);
 }
 
-static struct sp_tokenizer *trained(int32_t vocab) {
-    struct sp_text text = {0};
+static struct sp_tokenizer *trained(int32_t vocab)
+{
+    struct sp_text text = { 0 };
     struct sp_tokenizer *t = NULL;
     for (int i = 0; i < 50; i++)
         sp_text_printf(&text, "%s Line %d of the fox, the dog and the quick brown end.\n", sample, i * 37);
-    struct sp_slice doc = {text.at, text.n};
+    struct sp_slice doc = { text.at, text.n };
     const char *special = "<|endoftext|>";
     OK(sp_bpe_train(&t, &doc, 1, vocab, &special, 1, NULL, &err));
     sp_text_clear(&text);
     return t;
 }
 
-static void test_round_trip(void **state) {
+static void test_round_trip(void **state)
+{
     (void)state;
-    struct sp_tokenizer *t[3] = {trained(400)};
+    struct sp_tokenizer *t[3] = { trained(400) };
     OK(sp_tokenizer_bytes(&t[1], "<|endoftext|>", &err));
     OK(sp_tokenizer_chars(&t[2], sample, sizeof sample - 1, NULL, &err));
-    struct sp_random random = {.key = 3};
+    struct sp_random random = { .key = 3 };
     int cases = 0;
     for (int k = 0; k < 3; k++) {
         round_trip(t[k], sample, sizeof sample - 1);
@@ -398,9 +449,10 @@ static void test_round_trip(void **state) {
         sp_tokenizer_free(t[k]);
 }
 
-static void test_saved(void **state) {
+static void test_saved(void **state)
+{
     (void)state;
-    struct sp_tokenizer *t[4] = {trained(300)}, *again = NULL;
+    struct sp_tokenizer *t[4] = { trained(300) }, *again = NULL;
     char path[] = "/tmp/test_text_XXXXXX", buf[512];
     int fd = mkstemp(path), n = 3;
     OK(sp_tokenizer_bytes(&t[1], "<|endoftext|>", &err));
@@ -410,10 +462,12 @@ static void test_saved(void **state) {
         n++;
     }
     for (int k = 0; k < n; k++) {
-        struct sp_ids a = {0}, b = {0};
+        struct sp_ids a = { 0 }, b = { 0 };
         OK(sp_tokenizer_save(t[k], path, &err));
         OK(sp_tokenizer_load(&again, path, &err));
-        const char *text = k == 2 ? sample : "Once upon a time, <|endoftext|>\xf0\x9f\x8d\x95 Gr\xc3\xb6\xc3\x9f" "e";
+        const char *text = k == 2 ? sample
+                                  : "Once upon a time, <|endoftext|>\xf0\x9f\x8d\x95 Gr\xc3\xb6\xc3\x9f"
+                                    "e";
         encode(t[k], text, strlen(text), true, &a);
         encode(again, text, strlen(text), true, &b);
         assert_int_equal(a.n, b.n);
@@ -432,21 +486,32 @@ static void test_saved(void **state) {
 }
 
 /* Bytes that are no text come out as U+FFFD, one for each longest part (Unicode 15, table 3-8). */
-static void test_invalid_bytes(void **state) {
+static void test_invalid_bytes(void **state)
+{
     (void)state;
-    static const struct { const char *in, *out; } cases[] = {
-        {"a\xff" "b", "a\xef\xbf\xbd" "b"},
-        {"\xe2\x82", "\xef\xbf\xbd"},
-        {"\xf0\x9f\x8d" "x", "\xef\xbf\xbdx"},
-        {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},
-        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-        {"\xe1\x80\xe2\xf0\x91\x92\xf1\xbf" "A", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" "A"},
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        { "a\xff"
+          "b",
+          "a\xef\xbf\xbd"
+          "b" },
+        { "\xe2\x82", "\xef\xbf\xbd" },
+        { "\xf0\x9f\x8d"
+          "x",
+          "\xef\xbf\xbdx" },
+        { "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd" },
+        { "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+        { "\xe1\x80\xe2\xf0\x91\x92\xf1\xbf"
+          "A",
+          "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+          "A" },
     };
     struct sp_tokenizer *t = NULL;
     OK(sp_tokenizer_bytes(&t, NULL, &err));
     for (size_t i = 0; i < SP_COUNT(cases); i++) {
-        struct sp_ids ids = {0};
-        struct sp_text out = {0};
+        struct sp_ids ids = { 0 };
+        struct sp_text out = { 0 };
         encode(t, cases[i].in, strlen(cases[i].in), false, &ids);
         OK(sp_tokenizer_decode(t, ids.at, ids.n, false, &out, &err));
         assert_string_equal(out.at, cases[i].out);
@@ -457,43 +522,51 @@ static void test_invalid_bytes(void **state) {
 }
 
 /* ---- hostile files ---- */
-static const struct { const char *json; enum sp_status status; const char *says; } hostile[] = {
-    {"[]", SP_FORMAT, "model"},
-    {"{}", SP_FORMAT, "model"},
-    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", SP_UNSUPPORTED, "Unigram"},
-    {"{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", SP_UNSUPPORTED, "WordPiece"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", SP_FORMAT, "empty"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", SP_FORMAT, "number"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":2000000000},\"merges\":[]}}", SP_FORMAT, "number"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1.5},\"merges\":[]}}", SP_FORMAT, "number"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", SP_FORMAT, "two tokens"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}", SP_FORMAT, "\"b\""},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[\"a b\"]}}", SP_FORMAT, "make"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}", SP_FORMAT, "merge 0"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[3]}}", SP_FORMAT, "merge 0"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"unk_token\":\"?\"}}", SP_FORMAT, "unk_token"},
-    {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"end_of_word_suffix\":\"</w>\"}}",
-     SP_UNSUPPORTED, "end_of_word_suffix"},
-    {"{\"normalizer\":{\"type\":\"Lowercase\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
-     SP_UNSUPPORTED, "Lowercase"},
-    {"{\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":\"(\"}},"
-     "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", SP_UNSUPPORTED, "pattern"},
-    {"{\"added_tokens\":[{\"id\":0,\"content\":\"x\"}],\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
-     "\"merges\":[]}}", SP_FORMAT, "two tokens"},
-    {"{\"added_tokens\":[{\"id\":1,\"content\":\"\"}],\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
-     "\"merges\":[]}}", SP_FORMAT, "no content"},
-    {"{\"added_tokens\":[7],\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", SP_FORMAT, "number"},
-    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],"
-     "\"special_tokens\":{\"<s>\":{\"ids\":[99]}}},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
-     SP_FORMAT, "outside"},
+static const struct {
+    const char *json;
+    enum sp_status status;
+    const char *says;
+} hostile[] = {
+    { "[]", SP_FORMAT, "model" },
+    { "{}", SP_FORMAT, "model" },
+    { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", SP_UNSUPPORTED, "Unigram" },
+    { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", SP_UNSUPPORTED, "WordPiece" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", SP_FORMAT, "empty" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", SP_FORMAT, "number" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":2000000000},\"merges\":[]}}", SP_FORMAT, "number" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1.5},\"merges\":[]}}", SP_FORMAT, "number" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", SP_FORMAT, "two tokens" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}", SP_FORMAT, "\"b\"" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[\"a b\"]}}", SP_FORMAT, "make" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}", SP_FORMAT, "merge 0" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[3]}}", SP_FORMAT, "merge 0" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"unk_token\":\"?\"}}", SP_FORMAT, "unk_token" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"end_of_word_suffix\":\"</w>\"}}",
+      SP_UNSUPPORTED, "end_of_word_suffix" },
+    { "{\"normalizer\":{\"type\":\"Lowercase\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+      SP_UNSUPPORTED, "Lowercase" },
+    { "{\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":\"(\"}},"
+      "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+      SP_UNSUPPORTED, "pattern" },
+    { "{\"added_tokens\":[{\"id\":0,\"content\":\"x\"}],\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
+      "\"merges\":[]}}",
+      SP_FORMAT, "two tokens" },
+    { "{\"added_tokens\":[{\"id\":1,\"content\":\"\"}],\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},"
+      "\"merges\":[]}}",
+      SP_FORMAT, "no content" },
+    { "{\"added_tokens\":[7],\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", SP_FORMAT, "number" },
+    { "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],"
+      "\"special_tokens\":{\"<s>\":{\"ids\":[99]}}},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+      SP_FORMAT, "outside" },
 };
 
-static void test_hostile(void **state) {
+static void test_hostile(void **state)
+{
     (void)state;
     uint64_t live = sp_mem_live();
     for (size_t i = 0; i < SP_COUNT(hostile); i++) {
         struct sp_tokenizer *t = NULL;
-        struct sp_err err = {0};
+        struct sp_err err = { 0 };
         enum sp_status st = sp_tokenizer_from_json(&t, hostile[i].json, strlen(hostile[i].json), &err);
         if (st != hostile[i].status || !strstr(err.what, hostile[i].says))
             fail_msg("%s\n gives %d, \"%s\"", hostile[i].json, st, err.what);
@@ -503,12 +576,13 @@ static void test_hostile(void **state) {
     assert_int_equal(sp_mem_live(), live);
 }
 
-static void test_unknown_character(void **state) {
+static void test_unknown_character(void **state)
+{
     (void)state;
     struct sp_tokenizer *t = NULL;
-    struct sp_ids ids = {0};
+    struct sp_ids ids = { 0 };
     OK(sp_tokenizer_chars(&t, "abc", 3, NULL, &err));
-    struct sp_err err = {0};
+    struct sp_err err = { 0 };
     assert_int_equal(sp_tokenizer_vocab(t), 3);
     assert_int_equal(sp_tokenizer_encode(t, "abz", 3, false, &ids, &err), SP_MISSING);
     assert_int_equal(ids.n, 0);
@@ -517,30 +591,33 @@ static void test_unknown_character(void **state) {
 }
 
 /* A pattern that backtracks without end stops with a sentence. */
-static void test_pattern_limit(void **state) {
+static void test_pattern_limit(void **state)
+{
     (void)state;
-    static const char json[] = "{\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":"
-                               "\"(a+)+(a+)+$\"}},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]}}";
+    static const char json[] =
+        "{\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":"
+        "\"(a+)+(a+)+$\"}},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]}}";
     struct sp_tokenizer *t = NULL;
-    struct sp_ids ids = {0};
+    struct sp_ids ids = { 0 };
     char text[64];
     memset(text, 'a', sizeof text);
     text[63] = 'b';
     OK(sp_tokenizer_from_json(&t, json, sizeof json - 1, &err));
-    struct sp_err err = {0};
+    struct sp_err err = { 0 };
     assert_int_equal(sp_tokenizer_encode(t, text, sizeof text, false, &ids, &err), SP_LIMIT);
     sp_ids_clear(&ids);
     sp_tokenizer_free(t);
 }
 
 /* ---- every allocation failing in turn ---- */
-static enum sp_status whole_life(const char *path, struct sp_err *err) {
+static enum sp_status whole_life(const char *path, struct sp_err *err)
+{
     static const char text[] = "the cat \xf0\x9f\x8d\x95 and the hat <|x|> sat";
-    struct sp_slice doc = {text, sizeof text - 1};
+    struct sp_slice doc = { text, sizeof text - 1 };
     const char *special = "<|x|>";
     struct sp_tokenizer *t = NULL, *again = NULL;
-    struct sp_ids ids = {0};
-    struct sp_text back = {0};
+    struct sp_ids ids = { 0 };
+    struct sp_text back = { 0 };
     enum sp_status st = sp_bpe_train(&t, &doc, 1, 264, &special, 1, NULL, err);
     if (!st)
         st = sp_tokenizer_save(t, path, err);
@@ -559,13 +636,14 @@ static enum sp_status whole_life(const char *path, struct sp_err *err) {
     return st;
 }
 
-static void test_every_allocation(void **state) {
+static void test_every_allocation(void **state)
+{
     (void)state;
     char path[] = "/tmp/test_text_XXXXXX";
     int fd = mkstemp(path), failed = 0;
     uint64_t live = sp_mem_live();
     for (int64_t n = 0;; n += 1 + n / 40) { /* every one at first, then a sample */
-        struct sp_err err = {0};
+        struct sp_err err = { 0 };
         sp_mem_fail_at(n);
         enum sp_status st = whole_life(path, &err);
         sp_mem_fail_at(-1);
@@ -584,21 +662,26 @@ static void test_every_allocation(void **state) {
 
 /* An added token whose content the vocabulary has keeps that number; lstrip, rstrip and
  * single_word as Hugging Face has them (cases checked against it). */
-static void test_added(void **state) {
+static void test_added(void **state)
+{
     (void)state;
     static const char json[] =
-        "{\"added_tokens\":[{\"id\":9,\"content\":\"ab\",\"single_word\":true},{\"id\":6,\"content\":\"<l>\",\"lstrip\":true},"
+        "{\"added_tokens\":[{\"id\":9,\"content\":\"ab\",\"single_word\":true},{\"id\":6,\"content\":\"<l>\","
+        "\"lstrip\":true},"
         "{\"id\":7,\"content\":\"<r>\",\"rstrip\":true},{\"id\":8,\"content\":\"<r>x\"}],"
         "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\" \":3,\"<\":4,\"x\":5},\"merges\":[]}}";
-    static const struct { const char *text; int n, ids[8]; } cases[] = {
-        {"ab a", 3, {2, 3, 0}}, {"abb", 3, {0, 1, 1}},        {"a <l> b", 4, {0, 6, 3, 1}},
-        {"a <r>  b", 4, {0, 3, 7, 1}}, {"<r>x", 1, {8}}, {"<r", 0, {0}},
+    static const struct {
+        const char *text;
+        int n, ids[8];
+    } cases[] = {
+        { "ab a", 3, { 2, 3, 0 } },        { "abb", 3, { 0, 1, 1 } }, { "a <l> b", 4, { 0, 6, 3, 1 } },
+        { "a <r>  b", 4, { 0, 3, 7, 1 } }, { "<r>x", 1, { 8 } },      { "<r", 0, { 0 } },
     };
     struct sp_tokenizer *t = NULL;
     OK(sp_tokenizer_from_json(&t, json, sizeof json - 1, &err));
     for (size_t i = 0; i < SP_COUNT(cases); i++) {
-        struct sp_ids ids = {0};
-        struct sp_err err = {0};
+        struct sp_ids ids = { 0 };
+        struct sp_err err = { 0 };
         enum sp_status st = sp_tokenizer_encode(t, cases[i].text, strlen(cases[i].text), false, &ids, &err);
         assert_int_equal(st, cases[i].n ? SP_OK : SP_MISSING);
         assert_int_equal(ids.n, cases[i].n);
@@ -609,7 +692,8 @@ static void test_added(void **state) {
     sp_tokenizer_free(t);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_splits),
         cmocka_unit_test(test_pattern_peers),

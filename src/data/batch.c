@@ -9,7 +9,8 @@
 
 /* One row: inputs from `start`; past the end of the stream it is padding. */
 static void fill_row(const struct sp_tokens *k, int64_t start, int64_t t, int32_t *ids, int32_t *targets,
-                     float *weights) {
+                     float *weights)
+{
     bool bos_known = k->bos >= 0 && k->bos != k->eos; /* what follows eos is no prediction */
     for (int64_t i = 0; i < t; i++) {
         bool real = start + i + 1 < k->n;
@@ -20,7 +21,8 @@ static void fill_row(const struct sp_tokens *k, int64_t start, int64_t t, int32_
 }
 
 void sp_batch_fill(const struct sp_tokens *tokens, uint64_t seed, int64_t step, int64_t micro, int64_t b, int64_t t,
-                   int32_t *ids, int32_t *targets, float *weights) {
+                   int32_t *ids, int32_t *targets, float *weights)
+{
     uint64_t starts = tokens->n > t ? (uint64_t)(tokens->n - t) : 1;
     uint32_t r[4];
     sp_random_block(sp_random_key(seed, "batch"), (uint64_t)step, r);
@@ -33,12 +35,14 @@ void sp_batch_fill(const struct sp_tokens *tokens, uint64_t seed, int64_t step, 
     }
 }
 
-int64_t sp_window_count(const struct sp_tokens *tokens, int64_t t) {
+int64_t sp_window_count(const struct sp_tokens *tokens, int64_t t)
+{
     return tokens->n < 2 ? 0 : (tokens->n - 1 + t - 1) / t;
 }
 
 int64_t sp_window_fill(const struct sp_tokens *tokens, int64_t first, int64_t b, int64_t t, int32_t *ids,
-                       int32_t *targets, float *weights) {
+                       int32_t *targets, float *weights)
+{
     int64_t count = sp_window_count(tokens, t), left = count - first;
     for (int64_t row = 0; row < b; row++)
         fill_row(tokens, first + row < count ? (first + row) * t : tokens->n, t, ids + row * t, targets + row * t,

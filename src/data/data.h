@@ -21,11 +21,11 @@
  *             script, style, navigation left out (libxml2, loaded on first use)
  * each also with .gz or .zst behind.  A folder is searched recursively, files sorted by name. */
 enum {
-    SP_DATA_FILES_MAX = 1 << 20,          /* files in a folder            */
-    SP_DATA_DOCUMENTS_MAX = 1 << 24,      /* documents in all             */
-    SP_DATA_SKIPPED_KEPT = 16,            /* reasons kept in the report   */
+    SP_DATA_FILES_MAX = 1 << 20,     /* files in a folder            */
+    SP_DATA_DOCUMENTS_MAX = 1 << 24, /* documents in all             */
+    SP_DATA_SKIPPED_KEPT = 16,       /* reasons kept in the report   */
 };
-#define SP_DATA_BYTES_MAX (4ull << 30)    /* text held in memory, in bytes */
+#define SP_DATA_BYTES_MAX (4ull << 30) /* text held in memory, in bytes */
 
 enum sp_data_split {
     SP_DATA_SPLIT_EOT,   /* .txt is cut at every <|endoftext|>; without one it is one document (default) */
@@ -33,29 +33,29 @@ enum sp_data_split {
     SP_DATA_SPLIT_BLANK, /* .txt is cut at every run of two or more empty lines                         */
 };
 struct sp_data_options {
-    const char *key;         /* JSON key; NULL: "text"                    */
+    const char *key; /* JSON key; NULL: "text"                    */
     enum sp_data_split split;
-    uint64_t bytes_max;      /* text bytes to keep; 0: SP_DATA_BYTES_MAX. What lies past it is reported, not an error */
+    uint64_t bytes_max; /* text bytes to keep; 0: SP_DATA_BYTES_MAX. What lies past it is reported, not an error */
     bool keep_duplicates;
 };
 struct sp_document {
     struct sp_slice text;
-    const char *file;        /* where it came from                        */
-    int64_t line;            /* 1-based, in .jsonl; 0 otherwise           */
-    uint64_t hash;           /* of the text; decides the split            */
+    const char *file; /* where it came from                        */
+    int64_t line;     /* 1-based, in .jsonl; 0 otherwise           */
+    uint64_t hash;    /* of the text; decides the split            */
 };
 struct sp_data_report {
-    int64_t files, files_skipped;         /* read; of a kind that is not known      */
+    int64_t files, files_skipped;                /* read; of a kind that is not known      */
     int64_t given, used, empty, duplicate, over; /* documents; given = used + empty + duplicate + over */
     uint64_t bytes_used;
-    int n_skipped;                        /* files_skipped, first SP_DATA_SKIPPED_KEPT */
+    int n_skipped;                             /* files_skipped, first SP_DATA_SKIPPED_KEPT */
     const char *skipped[SP_DATA_SKIPPED_KEPT]; /* "path: why"                       */
 };
 struct sp_documents {
     struct sp_document *at;
     int64_t n;
     struct sp_data_report report;
-    char hash[65];           /* BLAKE2b-256 over the texts' own BLAKE2b-256, in order, hex */
+    char hash[65]; /* BLAKE2b-256 over the texts' own BLAKE2b-256, in order, hex */
     struct sp_arena mem;
 };
 /* options NULL: defaults.  A malformed line or file is SP_FORMAT, naming file:line. */
@@ -68,7 +68,10 @@ const char *sp_data_report_line(const struct sp_data_report *r, char *buf, size_
 /* Held-out part: documents whose hash falls below `fraction` (two or more documents;
  * at least one on each side), or the last `fraction` of a single document's bytes,
  * cut at a line's end where one is near.  Slices point into the documents. */
-struct sp_split { struct sp_slice *train, *valid; int64_t n_train, n_valid; };
+struct sp_split {
+    struct sp_slice *train, *valid;
+    int64_t n_train, n_valid;
+};
 enum sp_status sp_documents_split(const struct sp_documents *d, double fraction, struct sp_split *out,
                                   struct sp_err *err);
 void sp_split_free(struct sp_split *s);
@@ -79,9 +82,9 @@ void sp_split_free(struct sp_split *s);
  * nothing.  Every token of every document is then predicted once; only without any
  * special token is the very first one not, and its bytes are not counted. */
 struct sp_tokens {
-    uint16_t *u16;           /* exactly one of the two                    */
+    uint16_t *u16; /* exactly one of the two                    */
     int32_t *i32;
-    int64_t n;               /* tokens                                    */
+    int64_t n; /* tokens                                    */
     int64_t documents;
     uint64_t text_bytes;     /* bytes that the predicted tokens stand for */
     int32_t vocab, bos, eos; /* bos -1 where it isn't used                */

@@ -7,20 +7,21 @@
 #include "../file/file.h"
 #include "inner.h"
 
-enum { REPORT_EVERY = 64 };             /* files between two progress events */
+enum { REPORT_EVERY = 64 }; /* files between two progress events */
 static const char eot[] = "<|endoftext|>";
 
 struct reader {
     struct sp_documents *d;
     struct sp_data_options o;
-    const char *file;                   /* being read                        */
+    const char *file; /* being read                        */
     int64_t cap;
-    uint64_t *seen;                     /* document index + 1, by hash       */
+    uint64_t *seen; /* document index + 1, by hash       */
     size_t seen_cap;
 };
 
-uint64_t sp_data_hash(const char *s, size_t n) {
-    uint64_t h = 0xcbf29ce484222325u;   /* FNV-1a, then a finalizer: stable across machines */
+uint64_t sp_data_hash(const char *s, size_t n)
+{
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, then a finalizer: stable across machines */
     for (size_t i = 0; i < n; i++)
         h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
     h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
@@ -28,10 +29,14 @@ uint64_t sp_data_hash(const char *s, size_t n) {
     return h ^ h >> 31;
 }
 
-static enum sp_status nomem(struct sp_err *err) { return sp_fail(err, SP_NOMEM, "no memory for the documents"); }
+static enum sp_status nomem(struct sp_err *err)
+{
+    return sp_fail(err, SP_NOMEM, "no memory for the documents");
+}
 
 /* ---- exact duplicates ---- */
-static size_t seen_slot(const struct reader *r, const char *s, size_t n, uint64_t hash) {
+static size_t seen_slot(const struct reader *r, const char *s, size_t n, uint64_t hash)
+{
     size_t i = hash & (r->seen_cap - 1);
     for (; r->seen[i]; i = (i + 1) & (r->seen_cap - 1)) {
         const struct sp_document *d = &r->d->at[r->seen[i] - 1];
@@ -41,7 +46,8 @@ static size_t seen_slot(const struct reader *r, const char *s, size_t n, uint64_
     return i;
 }
 
-static enum sp_status seen_grow(struct reader *r, struct sp_err *err) {
+static enum sp_status seen_grow(struct reader *r, struct sp_err *err)
+{
     if ((size_t)r->d->n * 2 < r->seen_cap)
         return SP_OK;
     size_t cap = r->seen_cap ? r->seen_cap * 2 : 1024;
@@ -61,7 +67,8 @@ static enum sp_status seen_grow(struct reader *r, struct sp_err *err) {
 }
 
 /* ---- one document ---- */
-static bool is_blank(const char *s, size_t n) {
+static bool is_blank(const char *s, size_t n)
+{
     for (size_t i = 0; i < n; i++)
         if (!strchr(" \t\r\n\f\v", s[i]) || !s[i])
             return false;
@@ -69,7 +76,8 @@ static bool is_blank(const char *s, size_t n) {
 }
 
 static enum sp_status keep(struct reader *r, const char *s, size_t n, int64_t at_line, uint64_t hash,
-                           struct sp_err *err) {
+                           struct sp_err *err)
+{
     struct sp_documents *d = r->d;
     if (d->n == r->cap) {
         int64_t cap = r->cap ? r->cap * 2 : 256;
@@ -83,13 +91,14 @@ static enum sp_status keep(struct reader *r, const char *s, size_t n, int64_t at
     if (!copy)
         return nomem(err);
     memcpy(copy, s, n);
-    d->at[d->n++] = (struct sp_document){{copy, n}, r->file, at_line, hash};
+    d->at[d->n++] = (struct sp_document){ { copy, n }, r->file, at_line, hash };
     d->report.used++;
     d->report.bytes_used += n;
     return SP_OK;
 }
 
-static enum sp_status offer(struct reader *r, const char *s, size_t n, int64_t at_line, struct sp_err *err) {
+static enum sp_status offer(struct reader *r, const char *s, size_t n, int64_t at_line, struct sp_err *err)
+{
     struct sp_data_report *p = &r->d->report;
     p->given++;
     if (is_blank(s, n)) {
@@ -115,7 +124,8 @@ static enum sp_status offer(struct reader *r, const char *s, size_t n, int64_t a
 /* ---- kinds of files ---- */
 typedef enum sp_status read_fn(struct reader *r, const char *s, size_t n, struct sp_err *err);
 
-static void trim_lines(const char **s, size_t *n) {
+static void trim_lines(const char **s, size_t *n)
+{
     for (; *n && (**s == '\n' || **s == '\r'); ++*s, --*n)
         ;
     while (*n && ((*s)[*n - 1] == '\n' || (*s)[*n - 1] == '\r'))
@@ -123,7 +133,8 @@ static void trim_lines(const char **s, size_t *n) {
 }
 
 /* End of the document that begins at s, and where the next begins. */
-static size_t text_end(const struct reader *r, const char *s, size_t n, size_t *next) {
+static size_t text_end(const struct reader *r, const char *s, size_t n, size_t *next)
+{
     const char *hit = NULL;
     size_t k = 0;
     if (r->o.split == SP_DATA_SPLIT_EOT) {
@@ -138,7 +149,8 @@ static size_t text_end(const struct reader *r, const char *s, size_t n, size_t *
     return hit ? (size_t)(hit - s) : n;
 }
 
-static enum sp_status read_text(struct reader *r, const char *s, size_t n, struct sp_err *err) {
+static enum sp_status read_text(struct reader *r, const char *s, size_t n, struct sp_err *err)
+{
     size_t next, end = text_end(r, s, n, &next);
     if (end == n) /* one document: as it is */
         return offer(r, s, n, 0, err);
@@ -155,7 +167,8 @@ static enum sp_status read_text(struct reader *r, const char *s, size_t n, struc
     return SP_OK;
 }
 
-static enum sp_status read_line(struct reader *r, const char *s, size_t n, int64_t at_line, struct sp_err *err) {
+static enum sp_status read_line(struct reader *r, const char *s, size_t n, int64_t at_line, struct sp_err *err)
+{
     json_t *j = NULL;
     enum sp_status st = sp_json_parse(&j, s, n, "line", err);
     if (!st && !json_is_object(j))
@@ -171,7 +184,8 @@ static enum sp_status read_line(struct reader *r, const char *s, size_t n, int64
     return st ? sp_where(err, "%s:%lld", r->file, (long long)at_line) : SP_OK;
 }
 
-static enum sp_status read_jsonl(struct reader *r, const char *s, size_t n, struct sp_err *err) {
+static enum sp_status read_jsonl(struct reader *r, const char *s, size_t n, struct sp_err *err)
+{
     int64_t at_line = 1;
     for (const char *end = s + n; s < end; at_line++) {
         const char *stop = memchr(s, '\n', (size_t)(end - s));
@@ -183,8 +197,9 @@ static enum sp_status read_jsonl(struct reader *r, const char *s, size_t n, stru
     return SP_OK;
 }
 
-static enum sp_status read_html(struct reader *r, const char *s, size_t n, struct sp_err *err) {
-    struct sp_text text = {.max = SP_DATA_BYTES_MAX};
+static enum sp_status read_html(struct reader *r, const char *s, size_t n, struct sp_err *err)
+{
+    struct sp_text text = { .max = SP_DATA_BYTES_MAX };
     enum sp_status st = sp_data_html(s, n, &text, err);
     if (!st)
         st = offer(r, text.n ? text.at : "", text.n, 0, err);
@@ -192,17 +207,22 @@ static enum sp_status read_html(struct reader *r, const char *s, size_t n, struc
     return st ? sp_where(err, "%s", r->file) : SP_OK;
 }
 
-static const struct { const char *ending; read_fn *read; } kinds[] = {
-    {".txt", read_text},    {".text", read_text},   {".md", read_text},     {".jsonl", read_jsonl},
-    {".ndjson", read_jsonl}, {".html", read_html}, {".htm", read_html}, {".xhtml", read_html},
+static const struct {
+    const char *ending;
+    read_fn *read;
+} kinds[] = {
+    { ".txt", read_text },     { ".text", read_text }, { ".md", read_text },  { ".jsonl", read_jsonl },
+    { ".ndjson", read_jsonl }, { ".html", read_html }, { ".htm", read_html }, { ".xhtml", read_html },
 };
 
-static bool ends_with(const char *s, size_t n, const char *ending) {
+static bool ends_with(const char *s, size_t n, const char *ending)
+{
     size_t k = strlen(ending);
     return n >= k && strncasecmp(s + n - k, ending, k) == 0;
 }
 
-static read_fn *kind_of(const char *path) {
+static read_fn *kind_of(const char *path)
+{
     size_t n = strlen(path);
     if (ends_with(path, n, ".gz"))
         n -= 3;
@@ -215,7 +235,8 @@ static read_fn *kind_of(const char *path) {
 }
 
 /* ---- files ---- */
-static enum sp_status skip_file(struct reader *r, const char *path, const char *why, struct sp_err *err) {
+static enum sp_status skip_file(struct reader *r, const char *path, const char *why, struct sp_err *err)
+{
     struct sp_data_report *p = &r->d->report;
     p->files_skipped++;
     if (p->n_skipped == SP_DATA_SKIPPED_KEPT)
@@ -224,8 +245,9 @@ static enum sp_status skip_file(struct reader *r, const char *path, const char *
     return p->skipped[p->n_skipped++] ? SP_OK : nomem(err);
 }
 
-static enum sp_status read_one(struct reader *r, const char *path, read_fn *read, struct sp_err *err) {
-    struct sp_text file = {.max = SP_DATA_BYTES_MAX};
+static enum sp_status read_one(struct reader *r, const char *path, read_fn *read, struct sp_err *err)
+{
+    struct sp_text file = { .max = SP_DATA_BYTES_MAX };
     r->file = sp_arena_printf(&r->d->mem, "%s", path);
     if (!r->file)
         return nomem(err);
@@ -241,9 +263,9 @@ static enum sp_status read_one(struct reader *r, const char *path, read_fn *read
     return st;
 }
 
-static enum sp_status read_folder(struct reader *r, const char *path, const struct sp_watch *watch,
-                                  struct sp_err *err) {
-    struct sp_arena mem = {0};
+static enum sp_status read_folder(struct reader *r, const char *path, const struct sp_watch *watch, struct sp_err *err)
+{
+    struct sp_arena mem = { 0 };
     const char **files = NULL;
     int n = 0;
     enum sp_status st = sp_list_files(path, SP_DATA_FILES_MAX, &mem, &files, &n, err);
@@ -253,14 +275,15 @@ static enum sp_status read_folder(struct reader *r, const char *path, const stru
         if (!st && sp_signal_pending())
             st = sp_fail(err, SP_INTERRUPTED, "reading the data was interrupted");
         if (i % REPORT_EVERY == 0)
-            sp_tell(watch, &(struct sp_event){.kind = SP_EVENT_STEP, .phase = "documents", .done = i, .total = n});
+            sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_STEP, .phase = "documents", .done = i, .total = n });
     }
     sp_arena_clear(&mem);
     return st;
 }
 
-static enum sp_status hash_all(struct sp_documents *d, struct sp_err *err) {
-    struct sp_text list = {.max = SP_DATA_BYTES_MAX};
+static enum sp_status hash_all(struct sp_documents *d, struct sp_err *err)
+{
+    struct sp_text list = { .max = SP_DATA_BYTES_MAX };
     struct sp_hash h;
     enum sp_status st = SP_OK;
     for (int64_t i = 0; i < d->n && !st; i++) {
@@ -278,7 +301,8 @@ static enum sp_status hash_all(struct sp_documents *d, struct sp_err *err) {
     return st;
 }
 
-static enum sp_status read_all(struct reader *r, const char *path, const struct sp_watch *watch, struct sp_err *err) {
+static enum sp_status read_all(struct reader *r, const char *path, const struct sp_watch *watch, struct sp_err *err)
+{
     if (sp_is_folder(path))
         TRY(read_folder(r, path, watch, err));
     else if (sp_is_file(path))
@@ -294,17 +318,18 @@ static enum sp_status read_all(struct reader *r, const char *path, const struct 
 }
 
 enum sp_status sp_documents_read(struct sp_documents *out, const char *path, const struct sp_data_options *options,
-                                 const struct sp_watch *watch, struct sp_err *err) {
-    struct sp_documents d = {0};
-    struct reader r = {.d = &d};
+                                 const struct sp_watch *watch, struct sp_err *err)
+{
+    struct sp_documents d = { 0 };
+    struct reader r = { .d = &d };
     if (options)
         r.o = *options;
     r.o.key = r.o.key ? r.o.key : "text";
     if (!r.o.bytes_max || r.o.bytes_max > SP_DATA_BYTES_MAX)
         r.o.bytes_max = SP_DATA_BYTES_MAX;
-    sp_tell(watch, &(struct sp_event){.kind = SP_EVENT_PHASE_BEGIN, .phase = "documents"});
+    sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_PHASE_BEGIN, .phase = "documents" });
     enum sp_status st = read_all(&r, path, watch, err);
-    sp_tell(watch, &(struct sp_event){.kind = SP_EVENT_PHASE_END, .phase = "documents"});
+    sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_PHASE_END, .phase = "documents" });
     sp_free(r.seen);
     if (st)
         sp_documents_free(&d);
@@ -313,17 +338,19 @@ enum sp_status sp_documents_read(struct sp_documents *out, const char *path, con
     return st;
 }
 
-void sp_documents_free(struct sp_documents *d) {
+void sp_documents_free(struct sp_documents *d)
+{
     sp_free(d->at);
     sp_arena_clear(&d->mem);
-    *d = (struct sp_documents){0};
+    *d = (struct sp_documents){ 0 };
 }
 
-const char *sp_data_report_line(const struct sp_data_report *r, char *buf, size_t cap) {
+const char *sp_data_report_line(const struct sp_data_report *r, char *buf, size_t cap)
+{
     snprintf(buf, cap,
              "used %lld of %lld documents (%lld duplicate, %lld empty, %lld over the limit) from %lld files, "
              "%lld files skipped",
-             (long long)r->used, (long long)r->given, (long long)r->duplicate, (long long)r->empty,
-             (long long)r->over, (long long)r->files, (long long)r->files_skipped);
+             (long long)r->used, (long long)r->given, (long long)r->duplicate, (long long)r->empty, (long long)r->over,
+             (long long)r->files, (long long)r->files_skipped);
     return buf;
 }

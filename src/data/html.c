@@ -13,22 +13,23 @@
 #include <libxml/HTMLparser.h>
 #include "inner.h"
 
-static const char *const left_out[] = {"script", "style",  "head",   "nav",      "noscript", "template", "form",
-                                       "button", "select", "svg",    "iframe",   "object",   "canvas",   "video",
-                                       "audio",  "footer", "header", "textarea", "math"};
-static const char *const navigation[] = {"nav",        "docnav",     "navbar",      "navigation", "navheader", "navfooter",
-                                         "breadcrumb", "breadcrumbs", "toc",        "banner",     "menu",      "sidebar"};
-static const char *const apart[] = {"p",  "div", "h1", "h2",    "h3",      "h4",      "h5",         "h6",     "pre",
-                                    "ul", "ol",  "dl", "table", "section", "article", "blockquote", "figure", "hr"};
-static const char *const own_line[] = {"li", "dt", "dd", "tr", "br", "caption", "figcaption", "summary"};
+static const char *const left_out[] = { "script", "style",  "head",   "nav",      "noscript", "template", "form",
+                                        "button", "select", "svg",    "iframe",   "object",   "canvas",   "video",
+                                        "audio",  "footer", "header", "textarea", "math" };
+static const char *const navigation[] = { "nav",        "docnav",      "navbar", "navigation", "navheader", "navfooter",
+                                          "breadcrumb", "breadcrumbs", "toc",    "banner",     "menu",      "sidebar" };
+static const char *const apart[] = { "p",  "div", "h1", "h2",    "h3",      "h4",      "h5",         "h6",     "pre",
+                                     "ul", "ol",  "dl", "table", "section", "article", "blockquote", "figure", "hr" };
+static const char *const own_line[] = { "li", "dt", "dd", "tr", "br", "caption", "figcaption", "summary" };
 
 static struct {
     pthread_once_t once;
     htmlDocPtr (*read)(const char *, int, const char *, const char *, int);
     void (*free)(xmlDocPtr);
-} lib = {.once = PTHREAD_ONCE_INIT};
+} lib = { .once = PTHREAD_ONCE_INIT };
 
-static void load(void) {
+static void load(void)
+{
     void *so = dlopen("libxml2.so.2", RTLD_NOW | RTLD_LOCAL);
     if (!so)
         so = dlopen("libxml2.so", RTLD_NOW | RTLD_LOCAL);
@@ -38,7 +39,8 @@ static void load(void) {
     *(void **)&lib.free = dlsym(so, "xmlFreeDoc");
 }
 
-static bool among(const char *name, const char *const *list, size_t n) {
+static bool among(const char *name, const char *const *list, size_t n)
+{
     for (size_t i = 0; i < n; i++)
         if (strcmp(name, list[i]) == 0)
             return true;
@@ -47,7 +49,8 @@ static bool among(const char *name, const char *const *list, size_t n) {
 #define AMONG(name, list) among(name, list, SP_COUNT(list))
 
 /* Whether class or id of the element has a word that says navigation. */
-static bool says_navigation(const xmlNode *e) {
+static bool says_navigation(const xmlNode *e)
+{
     for (const xmlAttr *a = e->properties; a; a = a->next) {
         if (!a->children || !a->children->content ||
             (strcmp((const char *)a->name, "class") != 0 && strcmp((const char *)a->name, "id") != 0))
@@ -65,11 +68,20 @@ static bool says_navigation(const xmlNode *e) {
 }
 
 /* What is written, and what has to come before the next word. */
-struct page { struct sp_text *out; size_t begin; int breaks, pre; bool gap; };
+struct page {
+    struct sp_text *out;
+    size_t begin;
+    int breaks, pre;
+    bool gap;
+};
 
-static void want_breaks(struct page *p, int n) { p->breaks = n > p->breaks ? n : p->breaks; }
+static void want_breaks(struct page *p, int n)
+{
+    p->breaks = n > p->breaks ? n : p->breaks;
+}
 
-static void settle(struct page *p) {
+static void settle(struct page *p)
+{
     if (p->out->n > p->begin) {
         if (p->breaks)
             sp_text_add(p->out, "\n\n", (size_t)p->breaks);
@@ -80,7 +92,8 @@ static void settle(struct page *p) {
     p->gap = false;
 }
 
-static void add_text(struct page *p, const char *s) {
+static void add_text(struct page *p, const char *s)
+{
     if (p->pre) {
         s += p->breaks && *s == '\n'; /* HTML drops the line end behind <pre> */
         if (*s)
@@ -102,7 +115,8 @@ static void add_text(struct page *p, const char *s) {
 }
 
 /* Entering or leaving an element. */
-static void edge(struct page *p, const xmlNode *e, bool enter) {
+static void edge(struct page *p, const xmlNode *e, bool enter)
+{
     const char *name = (const char *)e->name;
     if (AMONG(name, apart))
         want_breaks(p, 2);
@@ -115,7 +129,8 @@ static void edge(struct page *p, const xmlNode *e, bool enter) {
 }
 
 /* Writes one node; returns whether its children are to be visited. */
-static bool visit(struct page *p, const xmlNode *e) {
+static bool visit(struct page *p, const xmlNode *e)
+{
     if (e->type == XML_TEXT_NODE || e->type == XML_CDATA_SECTION_NODE) {
         if (e->content)
             add_text(p, (const char *)e->content);
@@ -127,7 +142,8 @@ static bool visit(struct page *p, const xmlNode *e) {
     return e->children != NULL;
 }
 
-static void walk(struct page *p, const xmlNode *root) {
+static void walk(struct page *p, const xmlNode *root)
+{
     const xmlNode *e = root;
     while (e) {
         if (visit(p, e)) {
@@ -145,7 +161,8 @@ static void walk(struct page *p, const xmlNode *root) {
     }
 }
 
-enum sp_status sp_data_html(const char *html, size_t n, struct sp_text *out, struct sp_err *err) {
+enum sp_status sp_data_html(const char *html, size_t n, struct sp_text *out, struct sp_err *err)
+{
     pthread_once(&lib.once, load);
     if (!lib.read || !lib.free) {
         sp_fail(err, SP_UNSUPPORTED, "HTML can't be read: libxml2.so.2 isn't installed");
@@ -159,7 +176,7 @@ enum sp_status sp_data_html(const char *html, size_t n, struct sp_text *out, str
                                   HTML_PARSE_COMPACT);
     if (!doc)
         return sp_fail(err, SP_FORMAT, "not an HTML page");
-    struct page p = {.out = out, .begin = out->n};
+    struct page p = { .out = out, .begin = out->n };
     for (const xmlNode *e = doc->children; e; e = e->next)
         walk(&p, e);
     if (out->n > p.begin)

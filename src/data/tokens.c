@@ -3,12 +3,16 @@
 #include <string.h>
 #include "inner.h"
 
-enum { TELL_BYTES = 1 << 20 };          /* text between two progress events */
+enum { TELL_BYTES = 1 << 20 }; /* text between two progress events */
 static const int64_t tokens_max = (int64_t)1 << 33;
 
-struct stream { struct sp_tokens k; int64_t cap; };
+struct stream {
+    struct sp_tokens k;
+    int64_t cap;
+};
 
-static enum sp_status reserve(struct stream *s, int64_t more, struct sp_err *err) {
+static enum sp_status reserve(struct stream *s, int64_t more, struct sp_err *err)
+{
     if (s->k.n + more <= s->cap)
         return SP_OK;
     bool narrow = s->k.vocab <= 65536;
@@ -25,7 +29,8 @@ static enum sp_status reserve(struct stream *s, int64_t more, struct sp_err *err
     return SP_OK;
 }
 
-static enum sp_status append(struct stream *s, const int32_t *ids, size_t n, struct sp_err *err) {
+static enum sp_status append(struct stream *s, const int32_t *ids, size_t n, struct sp_err *err)
+{
     TRY(reserve(s, (int64_t)n, err));
     for (size_t i = 0; i < n; i++)
         if (s->k.u16)
@@ -35,8 +40,9 @@ static enum sp_status append(struct stream *s, const int32_t *ids, size_t n, str
     return SP_OK;
 }
 
-static enum sp_status append_document(struct stream *s, struct sp_slice doc, struct sp_tokenizer *t,
-                                      struct sp_ids *ids, struct sp_err *err) {
+static enum sp_status append_document(struct stream *s, struct sp_slice doc, struct sp_tokenizer *t, struct sp_ids *ids,
+                                      struct sp_err *err)
+{
     bool first = s->k.documents == 0;
     ids->n = 0;
     TRY(sp_tokenizer_encode(t, doc.at, doc.n, false, ids, err));
@@ -45,7 +51,7 @@ static enum sp_status append_document(struct stream *s, struct sp_slice doc, str
     else if (first && s->k.eos >= 0)
         TRY(append(s, &s->k.eos, 1, err));
     else if (first && ids->n) {
-        size_t unseen = 0;               /* the first token is predicted from nothing */
+        size_t unseen = 0; /* the first token is predicted from nothing */
         sp_tokenizer_token(t, ids->at[0], &unseen);
         s->k.text_bytes -= unseen < doc.n ? unseen : doc.n;
     }
@@ -57,9 +63,10 @@ static enum sp_status append_document(struct stream *s, struct sp_slice doc, str
     return SP_OK;
 }
 
-static enum sp_status append_all(struct stream *s, const struct sp_slice *docs, int64_t n_docs,
-                                 struct sp_tokenizer *t, const struct sp_watch *watch, struct sp_err *err) {
-    struct sp_ids ids = {0};
+static enum sp_status append_all(struct stream *s, const struct sp_slice *docs, int64_t n_docs, struct sp_tokenizer *t,
+                                 const struct sp_watch *watch, struct sp_err *err)
+{
+    struct sp_ids ids = { 0 };
     enum sp_status st = SP_OK;
     uint64_t all = 0, done = 0, told = 0;
     for (int64_t i = 0; i < n_docs; i++)
@@ -72,21 +79,25 @@ static enum sp_status append_all(struct stream *s, const struct sp_slice *docs, 
         if (st || done - told < TELL_BYTES)
             continue;
         told = done;
-        sp_tell(watch, &(struct sp_event){.kind = SP_EVENT_STEP, .phase = "tokens", .done = (int64_t)done,
-                                          .total = (int64_t)all, .tokens = s->k.n});
+        sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_STEP,
+                                           .phase = "tokens",
+                                           .done = (int64_t)done,
+                                           .total = (int64_t)all,
+                                           .tokens = s->k.n });
     }
     sp_ids_clear(&ids);
     return st;
 }
 
 enum sp_status sp_tokens_build(struct sp_tokens *out, const struct sp_slice *docs, int64_t n_docs,
-                               struct sp_tokenizer *t, const struct sp_watch *watch, struct sp_err *err) {
-    struct stream s = {.k = {.vocab = sp_tokenizer_vocab(t), .bos = -1, .eos = sp_tokenizer_eos(t)}};
+                               struct sp_tokenizer *t, const struct sp_watch *watch, struct sp_err *err)
+{
+    struct stream s = { .k = { .vocab = sp_tokenizer_vocab(t), .bos = -1, .eos = sp_tokenizer_eos(t) } };
     if (sp_tokenizer_adds_bos(t))
         s.k.bos = sp_tokenizer_bos(t);
-    sp_tell(watch, &(struct sp_event){.kind = SP_EVENT_PHASE_BEGIN, .phase = "tokens"});
+    sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_PHASE_BEGIN, .phase = "tokens" });
     enum sp_status st = append_all(&s, docs, n_docs, t, watch, err);
-    sp_tell(watch, &(struct sp_event){.kind = SP_EVENT_PHASE_END, .phase = "tokens", .tokens = s.k.n});
+    sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_PHASE_END, .phase = "tokens", .tokens = s.k.n });
     if (st)
         sp_tokens_free(&s.k);
     else
@@ -94,10 +105,14 @@ enum sp_status sp_tokens_build(struct sp_tokens *out, const struct sp_slice *doc
     return st;
 }
 
-void sp_tokens_free(struct sp_tokens *t) {
+void sp_tokens_free(struct sp_tokens *t)
+{
     sp_free(t->u16);
     sp_free(t->i32);
-    *t = (struct sp_tokens){0};
+    *t = (struct sp_tokens){ 0 };
 }
 
-int32_t sp_tokens_at(const struct sp_tokens *t, int64_t i) { return t->u16 ? t->u16[i] : t->i32[i]; }
+int32_t sp_tokens_at(const struct sp_tokens *t, int64_t i)
+{
+    return t->u16 ? t->u16[i] : t->i32[i];
+}

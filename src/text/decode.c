@@ -7,27 +7,34 @@
 #include <string.h>
 #include "inner.h"
 
-void sp_decoder_init(struct sp_decoder *d, const struct sp_tokenizer *t, bool skip_special) {
-    *d = (struct sp_decoder){.t = t, .skip_special = skip_special};
+void sp_decoder_init(struct sp_decoder *d, const struct sp_tokenizer *t, bool skip_special)
+{
+    *d = (struct sp_decoder){ .t = t, .skip_special = skip_special };
 }
 
-void sp_decoder_resume(struct sp_decoder *d) { d->begun = true; }
+void sp_decoder_resume(struct sp_decoder *d)
+{
+    d->begun = true;
+}
 
 /* Bytes a character beginning with s[0] has, and the range of its second byte; 0: none begins so. */
-static int lead(unsigned char c, unsigned char *low, unsigned char *high) {
+static int lead(unsigned char c, unsigned char *low, unsigned char *high)
+{
     *low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
     *high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
     return c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
 }
 
 /* Whether b may follow the n bytes held (n >= 1, an unfinished character). */
-static bool follows(const unsigned char *held, int n, unsigned char b) {
+static bool follows(const unsigned char *held, int n, unsigned char b)
+{
     unsigned char low, high;
     lead(held[0], &low, &high);
     return n == 1 ? b >= low && b <= high : (b & 0xc0) == 0x80;
 }
 
-static void push_byte(struct sp_decoder *d, unsigned char b, struct sp_text *out) {
+static void push_byte(struct sp_decoder *d, unsigned char b, struct sp_text *out)
+{
     unsigned char low, high;
     if (d->n_held && !follows(d->held, d->n_held, b))
         sp_decoder_end(d, out);
@@ -41,7 +48,8 @@ static void push_byte(struct sp_decoder *d, unsigned char b, struct sp_text *out
     }
 }
 
-enum sp_status sp_decoder_push(struct sp_decoder *d, int32_t id, struct sp_text *out, struct sp_err *err) {
+enum sp_status sp_decoder_push(struct sp_decoder *d, int32_t id, struct sp_text *out, struct sp_err *err)
+{
     const struct sp_tokenizer *t = d->t;
     if (id < 0 || id >= t->n_vocab)
         return sp_fail(err, SP_FORMAT, "token %d is outside the vocabulary of %d", id, t->n_vocab);
@@ -63,14 +71,16 @@ enum sp_status sp_decoder_push(struct sp_decoder *d, int32_t id, struct sp_text 
     return SP_OK;
 }
 
-void sp_decoder_end(struct sp_decoder *d, struct sp_text *out) {
+void sp_decoder_end(struct sp_decoder *d, struct sp_text *out)
+{
     if (d->n_held)
         sp_text_add(out, "\xef\xbf\xbd", 3);
     d->n_held = 0;
 }
 
 enum sp_status sp_tokenizer_decode(const struct sp_tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
-                                   struct sp_text *out, struct sp_err *err) {
+                                   struct sp_text *out, struct sp_err *err)
+{
     struct sp_decoder d;
     sp_decoder_init(&d, t, skip_special);
     for (size_t i = 0; i < n; i++)

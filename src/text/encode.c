@@ -8,14 +8,16 @@
 typedef enum sp_status rest_fn(struct sp_tokenizer *t, const char *s, size_t n, bool first, struct sp_ids *out,
                                struct sp_err *err);
 
-static size_t space_len(const unsigned char *s, size_t n) {
+static size_t space_len(const unsigned char *s, size_t n)
+{
     size_t len;
     int32_t code;
     return n && sp_tok_class_at(s, n, &len, &code) == SP_TOK_SPACE ? len : 0;
 }
 
 /* Begin of the character that ends at `at`. */
-static size_t before(const char *s, size_t at) {
+static size_t before(const char *s, size_t at)
+{
     size_t k = at - 1;
     while (k && at - k < 4 && ((unsigned char)s[k] & 0xc0) == 0x80)
         k--;
@@ -23,7 +25,8 @@ static size_t before(const char *s, size_t at) {
 }
 
 /* Widens or rejects a match by the token's flags. */
-static bool accept(uint32_t flags, const char *s, size_t n, size_t from, size_t *begin, size_t *end) {
+static bool accept(uint32_t flags, const char *s, size_t n, size_t from, size_t *begin, size_t *end)
+{
     const unsigned char *u = (const unsigned char *)s;
     if (flags & SP_TOK_SINGLE_WORD) {
         size_t b = *begin ? before(s, *begin) : 0;
@@ -42,7 +45,8 @@ static bool accept(uint32_t flags, const char *s, size_t n, size_t from, size_t 
 }
 
 static enum sp_status cut_added(struct sp_tokenizer *t, const struct sp_tok_tree *tree, const char *s, size_t n,
-                                bool first, rest_fn *rest, struct sp_ids *out, struct sp_err *err) {
+                                bool first, rest_fn *rest, struct sp_ids *out, struct sp_err *err)
+{
     size_t from = 0, len = 0;
     for (size_t at = 0; at < n && tree->n; at++) {
         int32_t id = tree->first[(unsigned char)s[at]] ? sp_tok_tree_find(tree, s + at, n - at, &len) : -1;
@@ -62,12 +66,14 @@ static enum sp_status cut_added(struct sp_tokenizer *t, const struct sp_tok_tree
 }
 
 static enum sp_status normalized(struct sp_tokenizer *t, const char *s, size_t n, bool first, struct sp_ids *out,
-                                 struct sp_err *err) {
+                                 struct sp_err *err)
+{
     return sp_tok_pieces(t, 0, s, n, first, out, err);
 }
 
 static enum sp_status given(struct sp_tokenizer *t, const char *s, size_t n, bool first, struct sp_ids *out,
-                            struct sp_err *err) {
+                            struct sp_err *err)
+{
     if (!t->n_norm)
         return cut_added(t, &t->norm_added, s, n, first, normalized, out, err);
     struct sp_text form;
@@ -77,8 +83,9 @@ static enum sp_status given(struct sp_tokenizer *t, const char *s, size_t n, boo
     return st;
 }
 
-enum sp_status sp_tokenizer_encode(struct sp_tokenizer *t, const char *text, size_t n, bool special,
-                                   struct sp_ids *out, struct sp_err *err) {
+enum sp_status sp_tokenizer_encode(struct sp_tokenizer *t, const char *text, size_t n, bool special, struct sp_ids *out,
+                                   struct sp_err *err)
+{
     if (n > SP_TOK_INPUT_MAX)
         return sp_fail(err, SP_LIMIT, "a text of %zu bytes; at most %d can be encoded at once", n, SP_TOK_INPUT_MAX);
     size_t n_was = out->n;

@@ -14,9 +14,15 @@
 
 enum { BIN_BYTES_MAX = 16 << 20, PIECE_BYTES_MAX = 256, SPECIALS = 3 };
 
-struct piece { float score; int32_t id; const char *at; uint32_t n; };
+struct piece {
+    float score;
+    int32_t id;
+    const char *at;
+    uint32_t n;
+};
 
-static int by_score(const void *a, const void *b) {
+static int by_score(const void *a, const void *b)
+{
     const struct piece *x = a, *y = b;
     if (x->score != y->score)
         return x->score > y->score ? -1 : 1;
@@ -24,7 +30,8 @@ static int by_score(const void *a, const void *b) {
 }
 
 /* Counts when `out` is NULL. */
-static enum sp_status pieces(const struct sp_text *file, struct piece *out, int32_t *count, struct sp_err *err) {
+static enum sp_status pieces(const struct sp_text *file, struct piece *out, int32_t *count, struct sp_err *err)
+{
     size_t at = 4;
     int32_t k = 0;
     for (uint32_t n; at < file->n; at += 8 + n, k++) {
@@ -39,7 +46,7 @@ static enum sp_status pieces(const struct sp_text *file, struct piece *out, int3
         if (!isfinite(score))
             return sp_fail(err, SP_FORMAT, "token %d has no finite score", k);
         if (out)
-            out[k] = (struct piece){score, k, file->at + at + 8, n};
+            out[k] = (struct piece){ score, k, file->at + at + 8, n };
     }
     if (k <= SPECIALS || k > SP_TOK_VOCAB_MAX)
         return sp_fail(err, SP_FORMAT, "%d tokens; a llama2.c tokenizer has <unk>, <s>, </s> and more", k);
@@ -47,12 +54,13 @@ static enum sp_status pieces(const struct sp_text *file, struct piece *out, int3
     return SP_OK;
 }
 
-static enum sp_status put_piece(struct sp_tokenizer *t, const struct piece *p, struct sp_err *err) {
-    static const char *const special[SPECIALS] = {"<unk>", "<s>", "</s>"};
+static enum sp_status put_piece(struct sp_tokenizer *t, const struct piece *p, struct sp_err *err)
+{
+    static const char *const special[SPECIALS] = { "<unk>", "<s>", "</s>" };
     if (p->id < SPECIALS)
         return sp_tok_add(t, special[p->id], strlen(special[p->id]), p->id,
                           SP_TOK_SPECIAL | SP_TOK_UNMATCHED | SP_TOK_IN_VOCAB, err);
-    struct sp_text name = {0};
+    struct sp_text name = { 0 };
     for (uint32_t i = 0; i < p->n; i++)
         if (p->at[i] == ' ')
             sp_text_add(&name, "\xe2\x96\x81", 3);
@@ -64,7 +72,8 @@ static enum sp_status put_piece(struct sp_tokenizer *t, const struct piece *p, s
 }
 
 /* All cuts of one token between characters. */
-static enum sp_status cuts(struct sp_tokenizer *t, int32_t id, uint32_t rank, struct sp_err *err) {
+static enum sp_status cuts(struct sp_tokenizer *t, int32_t id, uint32_t rank, struct sp_err *err)
+{
     const struct sp_tok_token *k = &t->token[id];
     for (uint32_t i = 1; i < k->n_raw; i++) {
         if (((unsigned char)k->raw[i] & 0xc0) == 0x80)
@@ -77,7 +86,8 @@ static enum sp_status cuts(struct sp_tokenizer *t, int32_t id, uint32_t rank, st
     return SP_OK;
 }
 
-static enum sp_status build(struct sp_tokenizer *t, struct piece *p, int32_t n, struct sp_err *err) {
+static enum sp_status build(struct sp_tokenizer *t, struct piece *p, int32_t n, struct sp_err *err)
+{
     TRY(sp_tok_llama2_steps(t, err));
     TRY(sp_tok_reserve(t, n, err));
     for (int32_t i = 0; i < n; i++)
@@ -95,7 +105,8 @@ static enum sp_status build(struct sp_tokenizer *t, struct piece *p, int32_t n, 
     return sp_tok_finish(t, err);
 }
 
-static enum sp_status from_file(struct sp_tokenizer **out, const struct sp_text *file, struct sp_err *err) {
+static enum sp_status from_file(struct sp_tokenizer **out, const struct sp_text *file, struct sp_err *err)
+{
     int32_t n = 0;
     if (file->n < 4)
         return sp_fail(err, SP_FORMAT, "%zu bytes are no tokenizer", file->n);
@@ -115,8 +126,9 @@ static enum sp_status from_file(struct sp_tokenizer **out, const struct sp_text 
     return st;
 }
 
-enum sp_status sp_tok_load_llama2c(struct sp_tokenizer **out, const char *path, struct sp_err *err) {
-    struct sp_text file = {0};
+enum sp_status sp_tok_load_llama2c(struct sp_tokenizer **out, const char *path, struct sp_err *err)
+{
+    struct sp_text file = { 0 };
     TRY(sp_read_file(&file, path, BIN_BYTES_MAX, err));
     enum sp_status st = from_file(out, &file, err);
     sp_text_clear(&file);

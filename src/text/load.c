@@ -9,10 +9,11 @@
 #include "../file/file.h"
 #include "inner.h"
 
-static const char *const bos_names[] = {"<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>"};
-static const char *const eos_names[] = {"<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>"};
+static const char *const bos_names[] = { "<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>" };
+static const char *const eos_names[] = { "<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>" };
 
-static enum sp_status check_model(const json_t *model, struct sp_err *err) {
+static enum sp_status check_model(const json_t *model, struct sp_err *err)
+{
     const char *type = NULL, *text;
     bool has_merges = json_is_array(json_object_get(model, "merges"));
     TRY(sp_json_text(model, "type", has_merges ? "BPE" : "Unigram", &type, err));
@@ -23,7 +24,7 @@ static enum sp_status check_model(const json_t *model, struct sp_err *err) {
     const json_t *dropout = json_object_get(model, "dropout");
     if (dropout && !json_is_null(dropout) && json_number_value(dropout) != 0)
         return sp_fail(err, SP_UNSUPPORTED, "the tokenizer drops merges at random (model.dropout)");
-    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+    static const char *const affixes[] = { "continuing_subword_prefix", "end_of_word_suffix" };
     for (size_t i = 0; i < SP_COUNT(affixes); i++) {
         if (json_is_null(json_object_get(model, affixes[i])))
             continue;
@@ -34,7 +35,8 @@ static enum sp_status check_model(const json_t *model, struct sp_err *err) {
     return SP_OK;
 }
 
-static enum sp_status token_number(const json_t *v, const char *name, int32_t *top, struct sp_err *err) {
+static enum sp_status token_number(const json_t *v, const char *name, int32_t *top, struct sp_err *err)
+{
     if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) >= SP_TOK_VOCAB_MAX)
         return sp_fail(err, SP_FORMAT, "token \"%.40s\" needs a number from 0 to %d", name, SP_TOK_VOCAB_MAX - 1);
     int32_t id = (int32_t)json_integer_value(v);
@@ -42,7 +44,8 @@ static enum sp_status token_number(const json_t *v, const char *name, int32_t *t
     return SP_OK;
 }
 
-static enum sp_status largest_number(const json_t *vocab, const json_t *added, int32_t *top, struct sp_err *err) {
+static enum sp_status largest_number(const json_t *vocab, const json_t *added, int32_t *top, struct sp_err *err)
+{
     const char *name;
     json_t *v;
     size_t i;
@@ -56,7 +59,8 @@ static enum sp_status largest_number(const json_t *vocab, const json_t *added, i
     return SP_OK;
 }
 
-static enum sp_status load_vocab(struct sp_tokenizer *t, const json_t *vocab, struct sp_err *err) {
+static enum sp_status load_vocab(struct sp_tokenizer *t, const json_t *vocab, struct sp_err *err)
+{
     const char *name;
     json_t *v;
     json_object_foreach((json_t *)vocab, name, v)
@@ -64,7 +68,8 @@ static enum sp_status load_vocab(struct sp_tokenizer *t, const json_t *vocab, st
     return SP_OK;
 }
 
-static int32_t model_token(const struct sp_tokenizer *t, const char *name, size_t n) {
+static int32_t model_token(const struct sp_tokenizer *t, const char *name, size_t n)
+{
     char bytes[SP_TOK_TOKEN_BYTES_MAX];
     size_t m;
     if (!t->byte_level)
@@ -73,33 +78,34 @@ static int32_t model_token(const struct sp_tokenizer *t, const char *name, size_
 }
 
 /* "a b" or ["a","b"]. */
-static enum sp_status merge_parts(const json_t *m, size_t i, struct sp_slice part[2], struct sp_err *err) {
+static enum sp_status merge_parts(const json_t *m, size_t i, struct sp_slice part[2], struct sp_err *err)
+{
     if (json_is_string(m)) {
         const char *s = json_string_value(m), *gap = strchr(s, ' ');
         if (gap && gap != s && gap[1] && !strchr(gap + 1, ' ')) {
-            part[0] = (struct sp_slice){s, (size_t)(gap - s)};
-            part[1] = (struct sp_slice){gap + 1, strlen(gap + 1)};
+            part[0] = (struct sp_slice){ s, (size_t)(gap - s) };
+            part[1] = (struct sp_slice){ gap + 1, strlen(gap + 1) };
             return SP_OK;
         }
     } else if (json_is_array(m) && json_array_size(m) == 2) {
         const json_t *a = json_array_get(m, 0), *b = json_array_get(m, 1);
         if (json_is_string(a) && json_is_string(b)) {
-            part[0] = (struct sp_slice){json_string_value(a), json_string_length(a)};
-            part[1] = (struct sp_slice){json_string_value(b), json_string_length(b)};
+            part[0] = (struct sp_slice){ json_string_value(a), json_string_length(a) };
+            part[1] = (struct sp_slice){ json_string_value(b), json_string_length(b) };
             return SP_OK;
         }
     }
     return sp_fail(err, SP_FORMAT, "merge %zu is neither \"a b\" nor [\"a\",\"b\"]", i);
 }
 
-static enum sp_status load_merges(struct sp_tokenizer *t, const json_t *merges, struct sp_err *err) {
+static enum sp_status load_merges(struct sp_tokenizer *t, const json_t *merges, struct sp_err *err)
+{
     size_t i;
     json_t *m;
     if (json_array_size(merges) > SP_TOK_MERGES_MAX)
-        return sp_fail(err, SP_LIMIT, "%zu merges; at most %d are allowed", json_array_size(merges),
-                       SP_TOK_MERGES_MAX);
+        return sp_fail(err, SP_LIMIT, "%zu merges; at most %d are allowed", json_array_size(merges), SP_TOK_MERGES_MAX);
     json_array_foreach(merges, i, m) {
-        struct sp_slice part[2] = {0};
+        struct sp_slice part[2] = { 0 };
         int32_t id[2];
         TRY(merge_parts(m, i, part, err));
         for (int k = 0; k < 2; k++) {
@@ -113,10 +119,14 @@ static enum sp_status load_merges(struct sp_tokenizer *t, const json_t *merges, 
     return SP_OK;
 }
 
-static enum sp_status load_added(struct sp_tokenizer *t, const json_t *added, struct sp_err *err) {
-    static const struct { const char *key; uint32_t flag; } flags[] = {
-        {"special", SP_TOK_SPECIAL}, {"normalized", SP_TOK_NORMALIZED}, {"lstrip", SP_TOK_LSTRIP},
-        {"rstrip", SP_TOK_RSTRIP},   {"single_word", SP_TOK_SINGLE_WORD},
+static enum sp_status load_added(struct sp_tokenizer *t, const json_t *added, struct sp_err *err)
+{
+    static const struct {
+        const char *key;
+        uint32_t flag;
+    } flags[] = {
+        { "special", SP_TOK_SPECIAL }, { "normalized", SP_TOK_NORMALIZED },   { "lstrip", SP_TOK_LSTRIP },
+        { "rstrip", SP_TOK_RSTRIP },   { "single_word", SP_TOK_SINGLE_WORD },
     };
     size_t i;
     json_t *a;
@@ -137,7 +147,8 @@ static enum sp_status load_added(struct sp_tokenizer *t, const json_t *added, st
     return SP_OK;
 }
 
-static enum sp_status load_unknown(struct sp_tokenizer *t, const json_t *model, struct sp_err *err) {
+static enum sp_status load_unknown(struct sp_tokenizer *t, const json_t *model, struct sp_err *err)
+{
     const char *unk = NULL;
     TRY(sp_json_bool(model, "fuse_unk", false, &t->fuse_unk, err));
     TRY(sp_json_bool(model, "byte_fallback", false, &t->byte_fallback, err));
@@ -152,7 +163,8 @@ static enum sp_status load_unknown(struct sp_tokenizer *t, const json_t *model, 
 }
 
 /* Conventional names, where no file says it. */
-static int32_t by_name(const struct sp_tokenizer *t, const char *const *names, size_t n) {
+static int32_t by_name(const struct sp_tokenizer *t, const char *const *names, size_t n)
+{
     for (size_t i = 0; i < n; i++) {
         int32_t id = sp_tokenizer_find(t, names[i]);
         if (sp_tokenizer_is_special(t, id))
@@ -161,7 +173,8 @@ static int32_t by_name(const struct sp_tokenizer *t, const char *const *names, s
     return -1;
 }
 
-static enum sp_status load_root(struct sp_tokenizer *t, const json_t *root, struct sp_err *err) {
+static enum sp_status load_root(struct sp_tokenizer *t, const json_t *root, struct sp_err *err)
+{
     const json_t *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab"),
                  *added = json_object_get(root, "added_tokens");
     int32_t top = -1;
@@ -186,7 +199,8 @@ static enum sp_status load_root(struct sp_tokenizer *t, const json_t *root, stru
     return SP_OK;
 }
 
-static enum sp_status from_root(struct sp_tokenizer **out, const json_t *root, struct sp_err *err) {
+static enum sp_status from_root(struct sp_tokenizer **out, const json_t *root, struct sp_err *err)
+{
     struct sp_tokenizer *t = NULL;
     TRY(sp_tok_new(&t, err));
     enum sp_status st = load_root(t, root, err);
@@ -197,7 +211,8 @@ static enum sp_status from_root(struct sp_tokenizer **out, const json_t *root, s
     return st;
 }
 
-enum sp_status sp_tokenizer_from_json(struct sp_tokenizer **out, const char *json, size_t n, struct sp_err *err) {
+enum sp_status sp_tokenizer_from_json(struct sp_tokenizer **out, const char *json, size_t n, struct sp_err *err)
+{
     json_t *root = NULL;
     TRY(sp_json_parse(&root, json, n, "tokenizer.json", err));
     enum sp_status st = from_root(out, root, err);
@@ -206,7 +221,8 @@ enum sp_status sp_tokenizer_from_json(struct sp_tokenizer **out, const char *jso
 }
 
 /* tokenizer_config.json: a token's name, as text or as an object with "content". */
-static int32_t named_token(const struct sp_tokenizer *t, const json_t *config, const char *key, int32_t fallback) {
+static int32_t named_token(const struct sp_tokenizer *t, const json_t *config, const char *key, int32_t fallback)
+{
     const json_t *v = json_object_get(config, key);
     if (json_is_object(v))
         v = json_object_get(v, "content");
@@ -215,8 +231,9 @@ static int32_t named_token(const struct sp_tokenizer *t, const json_t *config, c
 }
 
 /* Its numbers (a model_max_length of 1e30 in digits) fit no integer, so they are read as reals. */
-static enum sp_status read_config(json_t **out, const char *path, struct sp_err *err) {
-    struct sp_text file = {0};
+static enum sp_status read_config(json_t **out, const char *path, struct sp_err *err)
+{
+    struct sp_text file = { 0 };
     json_error_t why;
     TRY(sp_read_file(&file, path, SP_TOK_FILE_MAX, err));
     *out = json_loadb(file.n ? file.at : "", file.n, JSON_DECODE_INT_AS_REAL, &why);
@@ -224,7 +241,8 @@ static enum sp_status read_config(json_t **out, const char *path, struct sp_err 
     return *out ? SP_OK : sp_fail(err, SP_FORMAT, "%s: line %d: %s", path, why.line, why.text);
 }
 
-static enum sp_status beside(struct sp_tokenizer *t, const char *path, struct sp_err *err) {
+static enum sp_status beside(struct sp_tokenizer *t, const char *path, struct sp_err *err)
+{
     const char *slash = strrchr(path, '/');
     char *config = sp_arena_printf(&t->mem, "%.*stokenizer_config.json", slash ? (int)(slash - path) + 1 : 0, path);
     json_t *root = NULL;
@@ -240,7 +258,8 @@ static enum sp_status beside(struct sp_tokenizer *t, const char *path, struct sp
     return SP_OK;
 }
 
-static enum sp_status load_file(struct sp_tokenizer **out, const char *path, struct sp_err *err) {
+static enum sp_status load_file(struct sp_tokenizer **out, const char *path, struct sp_err *err)
+{
     size_t n = strlen(path);
     if (n > 4 && strcmp(path + n - 4, ".bin") == 0)
         return sp_tok_load_llama2c(out, path, err);
@@ -259,8 +278,9 @@ static enum sp_status load_file(struct sp_tokenizer **out, const char *path, str
     return st;
 }
 
-enum sp_status sp_tokenizer_load(struct sp_tokenizer **out, const char *path, struct sp_err *err) {
-    struct sp_arena mem = {0};
+enum sp_status sp_tokenizer_load(struct sp_tokenizer **out, const char *path, struct sp_err *err)
+{
+    struct sp_arena mem = { 0 };
     const char *file = sp_is_folder(path) ? sp_path_join(&mem, path, "tokenizer.json") : path;
     enum sp_status st = SP_OK;
     if (!file)

@@ -9,14 +9,16 @@ enum { NEST_MAX = 4 }; /* Sequence inside Sequence */
 
 typedef enum sp_status step_fn(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err);
 
-static enum sp_status keep(struct sp_tokenizer *t, const char *s, const char **out, struct sp_err *err) {
+static enum sp_status keep(struct sp_tokenizer *t, const char *s, const char **out, struct sp_err *err)
+{
     *out = sp_arena_printf(&t->mem, "%s", s);
     return *out ? SP_OK : sp_tok_nomem(err);
 }
 
 /* Walks Sequences; `list` is their key. */
 static enum sp_status each(struct sp_tokenizer *t, const json_t *j, const char *list, step_fn *fn, int depth,
-                           struct sp_err *err) {
+                           struct sp_err *err)
+{
     const char *type = NULL;
     if (!j || json_is_null(j))
         return SP_OK;
@@ -33,13 +35,16 @@ static enum sp_status each(struct sp_tokenizer *t, const json_t *j, const char *
     return SP_OK;
 }
 
-static enum sp_status too_many(struct sp_err *err) {
+static enum sp_status too_many(struct sp_err *err)
+{
     return sp_fail(err, SP_LIMIT, "more than %d steps in a tokenizer", SP_TOK_STEPS_MAX);
 }
 
 /* {"String": s} or {"Regex": s}. */
-static enum sp_status pattern_of(const json_t *j, const char **text, bool *literal, struct sp_err *err) {
-    const json_t *p = json_object_get(j, "pattern"), *s = json_object_get(p, "String"), *r = json_object_get(p, "Regex");
+static enum sp_status pattern_of(const json_t *j, const char **text, bool *literal, struct sp_err *err)
+{
+    const json_t *p = json_object_get(j, "pattern"), *s = json_object_get(p, "String"),
+                 *r = json_object_get(p, "Regex");
     if (!json_is_string(s) && !json_is_string(r))
         return sp_fail(err, SP_FORMAT, "a pattern must be {\"String\":…} or {\"Regex\":…}");
     *literal = json_is_string(s);
@@ -48,12 +53,14 @@ static enum sp_status pattern_of(const json_t *j, const char **text, bool *liter
 }
 
 /* ---- normalizers ---- */
-static enum sp_status normalizer(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err) {
-    static const char *const forms[] = {[SP_TOK_NFC] = "NFC", [SP_TOK_NFD] = "NFD", [SP_TOK_NFKC] = "NFKC",
-                                        [SP_TOK_NFKD] = "NFKD"};
+static enum sp_status normalizer(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
+{
+    static const char *const forms[] = {
+        [SP_TOK_NFC] = "NFC", [SP_TOK_NFD] = "NFD", [SP_TOK_NFKC] = "NFKC", [SP_TOK_NFKD] = "NFKD"
+    };
     if (t->n_norm == SP_TOK_STEPS_MAX)
         return too_many(err);
-    struct sp_tok_norm r = {0};
+    struct sp_tok_norm r = { 0 };
     const char *from = "", *to = "";
     for (size_t i = 0; i < SP_COUNT(forms); i++)
         if (strcmp(type, forms[i]) == 0) {
@@ -80,11 +87,13 @@ static enum sp_status normalizer(struct sp_tokenizer *t, const json_t *j, const 
 }
 
 /* ---- pre-tokenizers ---- */
-static enum sp_status pre_split(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err) {
-    static const char *const behaviors[] = {
-        [SP_TOK_REMOVED] = "Removed",          [SP_TOK_ISOLATED] = "Isolated",
-        [SP_TOK_WITH_PREVIOUS] = "MergedWithPrevious", [SP_TOK_WITH_NEXT] = "MergedWithNext",
-        [SP_TOK_CONTIGUOUS] = "Contiguous"};
+static enum sp_status pre_split(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
+{
+    static const char *const behaviors[] = { [SP_TOK_REMOVED] = "Removed",
+                                             [SP_TOK_ISOLATED] = "Isolated",
+                                             [SP_TOK_WITH_PREVIOUS] = "MergedWithPrevious",
+                                             [SP_TOK_WITH_NEXT] = "MergedWithNext",
+                                             [SP_TOK_CONTIGUOUS] = "Contiguous" };
     const char *text = NULL, *behavior = "";
     bool literal = false;
     p->kind = SP_TOK_SPLIT;
@@ -99,8 +108,8 @@ static enum sp_status pre_split(struct sp_tokenizer *t, struct sp_tok_pre *p, co
     return sp_fail(err, SP_UNSUPPORTED, "Split behavior \"%.40s\" is not supported", behavior);
 }
 
-static enum sp_status pre_byte_level(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j,
-                                     struct sp_err *err) {
+static enum sp_status pre_byte_level(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
+{
     p->kind = SP_TOK_BYTE_LEVEL;
     p->behavior = SP_TOK_ISOLATED;
     t->byte_level = true;
@@ -109,8 +118,8 @@ static enum sp_status pre_byte_level(struct sp_tokenizer *t, struct sp_tok_pre *
     return p->use_regex ? sp_tok_pattern_init(&p->pattern, &t->mem, sp_tok_gpt2_pattern, false, err) : SP_OK;
 }
 
-static enum sp_status pre_metaspace(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j,
-                                    struct sp_err *err) {
+static enum sp_status pre_metaspace(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
+{
     const char *mark = NULL, *scheme = NULL;
     bool prefix = true;
     p->kind = SP_TOK_METASPACE;
@@ -126,7 +135,8 @@ static enum sp_status pre_metaspace(struct sp_tokenizer *t, struct sp_tok_pre *p
     return sp_tok_pattern_init(&p->pattern, &t->mem, mark, true, err);
 }
 
-static enum sp_status pre_tokenizer(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err) {
+static enum sp_status pre_tokenizer(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
+{
     if (t->n_pre == SP_TOK_STEPS_MAX)
         return too_many(err);
     struct sp_tok_pre *p = &t->pre[t->n_pre++]; /* counted at once, so that it is freed on failure */
@@ -144,14 +154,16 @@ static enum sp_status pre_tokenizer(struct sp_tokenizer *t, const json_t *j, con
 }
 
 /* ---- decoder ---- */
-static enum sp_status dec_replace(struct sp_tokenizer *t, const char *from, const char *to, struct sp_err *err) {
+static enum sp_status dec_replace(struct sp_tokenizer *t, const char *from, const char *to, struct sp_err *err)
+{
     if (t->dec_from)
         return sp_fail(err, SP_UNSUPPORTED, "a decoder with two replacements is not supported");
     TRY(keep(t, from, &t->dec_from, err));
     return keep(t, to, &t->dec_to, err);
 }
 
-static enum sp_status dec_strip(struct sp_tokenizer *t, const json_t *j, struct sp_err *err) {
+static enum sp_status dec_strip(struct sp_tokenizer *t, const json_t *j, struct sp_err *err)
+{
     const char *content = NULL;
     int64_t start = 0, stop = 0;
     TRY(sp_json_text(j, "content", " ", &content, err));
@@ -163,7 +175,8 @@ static enum sp_status dec_strip(struct sp_tokenizer *t, const json_t *j, struct 
     return SP_OK;
 }
 
-static enum sp_status decoder(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err) {
+static enum sp_status decoder(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
+{
     const char *from = NULL, *to = NULL, *mark = NULL, *scheme = NULL;
     bool literal = false, prefix = true;
     if (strcmp(type, "ByteLevel") == 0)
@@ -189,7 +202,8 @@ static enum sp_status decoder(struct sp_tokenizer *t, const json_t *j, const cha
     return SP_OK;
 }
 
-enum sp_status sp_tok_load_steps(struct sp_tokenizer *t, const json_t *root, struct sp_err *err) {
+enum sp_status sp_tok_load_steps(struct sp_tokenizer *t, const json_t *root, struct sp_err *err)
+{
     TRY(each(t, json_object_get(root, "normalizer"), "normalizers", normalizer, 0, err));
     TRY(each(t, json_object_get(root, "pre_tokenizer"), "pretokenizers", pre_tokenizer, 0, err));
     TRY(each(t, json_object_get(root, "decoder"), "decoders", decoder, 0, err));
@@ -199,7 +213,8 @@ enum sp_status sp_tok_load_steps(struct sp_tokenizer *t, const json_t *root, str
 }
 
 /* ---- post-processor: ids before and behind the text ---- */
-static enum sp_status around(struct sp_tokenizer *t, bool behind, const json_t *id, struct sp_err *err) {
+static enum sp_status around(struct sp_tokenizer *t, bool behind, const json_t *id, struct sp_err *err)
+{
     int *n = behind ? &t->n_behind : &t->n_before;
     if (*n == SP_TOK_STEPS_MAX)
         return too_many(err);
@@ -209,7 +224,8 @@ static enum sp_status around(struct sp_tokenizer *t, bool behind, const json_t *
     return SP_OK;
 }
 
-static enum sp_status template(struct sp_tokenizer *t, const json_t *j, struct sp_err *err) {
+static enum sp_status from_template(struct sp_tokenizer *t, const json_t *j, struct sp_err *err)
+{
     const json_t *single = json_object_get(j, "single"), *specials = json_object_get(j, "special_tokens"), *item, *id;
     bool behind = false;
     size_t i, k;
@@ -232,11 +248,12 @@ static enum sp_status template(struct sp_tokenizer *t, const json_t *j, struct s
     return SP_OK;
 }
 
-static enum sp_status post_step(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err) {
+static enum sp_status post_step(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
+{
     if (strcmp(type, "ByteLevel") == 0)
         return SP_OK;
     if (strcmp(type, "TemplateProcessing") == 0)
-        return template(t, j, err);
+        return from_template(t, j, err);
     if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
         TRY(around(t, false, json_array_get(json_object_get(j, "cls"), 1), err));
         return around(t, true, json_array_get(json_object_get(j, "sep"), 1), err);
@@ -244,6 +261,7 @@ static enum sp_status post_step(struct sp_tokenizer *t, const json_t *j, const c
     return sp_fail(err, SP_UNSUPPORTED, "post-processor \"%.40s\" is not supported", type);
 }
 
-enum sp_status sp_tok_load_post(struct sp_tokenizer *t, const json_t *post, struct sp_err *err) {
+enum sp_status sp_tok_load_post(struct sp_tokenizer *t, const json_t *post, struct sp_err *err)
+{
     return each(t, post, "processors", post_step, 0, err);
 }

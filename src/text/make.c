@@ -7,7 +7,8 @@
 
 enum { CODES = 0x110000 };
 
-enum sp_status sp_tok_byte_level_steps(struct sp_tokenizer *t, bool use_regex, struct sp_err *err) {
+enum sp_status sp_tok_byte_level_steps(struct sp_tokenizer *t, bool use_regex, struct sp_err *err)
+{
     struct sp_tok_pre *p = &t->pre[t->n_pre++];
     p->kind = SP_TOK_BYTE_LEVEL;
     p->behavior = SP_TOK_ISOLATED;
@@ -16,34 +17,38 @@ enum sp_status sp_tok_byte_level_steps(struct sp_tokenizer *t, bool use_regex, s
     return use_regex ? sp_tok_pattern_init(&p->pattern, &t->mem, sp_tok_gpt2_pattern, false, err) : SP_OK;
 }
 
-enum sp_status sp_tok_llama2_steps(struct sp_tokenizer *t, struct sp_err *err) {
+enum sp_status sp_tok_llama2_steps(struct sp_tokenizer *t, struct sp_err *err)
+{
     (void)err;
     static const char mark[] = "\xe2\x96\x81";
-    t->norm[t->n_norm++] = (struct sp_tok_norm){SP_TOK_PREPEND, "", mark};
-    t->norm[t->n_norm++] = (struct sp_tok_norm){SP_TOK_REPLACE, " ", mark};
+    t->norm[t->n_norm++] = (struct sp_tok_norm){ SP_TOK_PREPEND, "", mark };
+    t->norm[t->n_norm++] = (struct sp_tok_norm){ SP_TOK_REPLACE, " ", mark };
     t->dec_from = mark;
     t->dec_to = " ";
     t->dec_byte_fallback = t->dec_strip_space = t->byte_fallback = t->fuse_unk = true;
     return SP_OK;
 }
 
-static enum sp_status add_eos(struct sp_tokenizer *t, const char *eos, struct sp_err *err) {
+static enum sp_status add_eos(struct sp_tokenizer *t, const char *eos, struct sp_err *err)
+{
     if (!eos)
         return SP_OK;
     t->eos = t->n_vocab - 1;
     return sp_tok_add(t, eos, strlen(eos), t->eos, SP_TOK_SPECIAL, err);
 }
 
-static enum sp_status fill_bytes(struct sp_tokenizer *t, const char *eos, struct sp_err *err) {
+static enum sp_status fill_bytes(struct sp_tokenizer *t, const char *eos, struct sp_err *err)
+{
     TRY(sp_tok_byte_level_steps(t, false, err));
     TRY(sp_tok_reserve(t, 256 + (eos != NULL), err));
     for (int b = 0; b < 256; b++)
-        TRY(sp_tok_put_raw(t, &(char){(char)b}, 1, b, err));
+        TRY(sp_tok_put_raw(t, &(char){ (char)b }, 1, b, err));
     TRY(add_eos(t, eos, err));
     return sp_tok_finish(t, err);
 }
 
-enum sp_status sp_tokenizer_bytes(struct sp_tokenizer **out, const char *eos, struct sp_err *err) {
+enum sp_status sp_tokenizer_bytes(struct sp_tokenizer **out, const char *eos, struct sp_err *err)
+{
     struct sp_tokenizer *t = NULL;
     TRY(sp_tok_new(&t, err));
     enum sp_status st = fill_bytes(t, eos, err);
@@ -55,7 +60,8 @@ enum sp_status sp_tokenizer_bytes(struct sp_tokenizer **out, const char *eos, st
 }
 
 /* Marks the characters of the text; -1: it isn't UTF-8. */
-static int32_t mark_codes(unsigned char *seen, const char *text, size_t n) {
+static int32_t mark_codes(unsigned char *seen, const char *text, size_t n)
+{
     int32_t count = 0, code;
     size_t len;
     for (size_t at = 0; at < n; at += len) {
@@ -69,7 +75,8 @@ static int32_t mark_codes(unsigned char *seen, const char *text, size_t n) {
 }
 
 static enum sp_status fill_chars(struct sp_tokenizer *t, const unsigned char *seen, int32_t count, const char *eos,
-                                 struct sp_err *err) {
+                                 struct sp_err *err)
+{
     TRY(sp_tok_reserve(t, count + (eos != NULL), err));
     for (int32_t code = 0, id = 0; code < CODES; code++) {
         utf8proc_uint8_t buf[4];
@@ -81,7 +88,8 @@ static enum sp_status fill_chars(struct sp_tokenizer *t, const unsigned char *se
 }
 
 enum sp_status sp_tokenizer_chars(struct sp_tokenizer **out, const char *text, size_t n, const char *eos,
-                                  struct sp_err *err) {
+                                  struct sp_err *err)
+{
     unsigned char *seen = sp_zalloc(CODES, 1);
     if (!seen)
         return sp_tok_nomem(err);

@@ -11,7 +11,8 @@
 
 enum { CACHE = 1 << 14 }; /* slots */
 
-static enum sp_status reserve(struct sp_tok_scratch *w, size_t n, struct sp_err *err) {
+static enum sp_status reserve(struct sp_tok_scratch *w, size_t n, struct sp_err *err)
+{
     if (!w->cache && !(w->cache = sp_zalloc(CACHE, sizeof *w->cache)))
         return sp_tok_nomem(err);
     if (n <= w->symbol_cap)
@@ -29,14 +30,16 @@ static enum sp_status reserve(struct sp_tok_scratch *w, size_t n, struct sp_err 
     return SP_OK;
 }
 
-static void heap_push(struct sp_tok_scratch *w, uint64_t v) {
+static void heap_push(struct sp_tok_scratch *w, uint64_t v)
+{
     size_t i = w->heap_n++;
     for (; i && w->heap[(i - 1) / 2] > v; i = (i - 1) / 2)
         w->heap[i] = w->heap[(i - 1) / 2];
     w->heap[i] = v;
 }
 
-static uint64_t heap_pop(struct sp_tok_scratch *w) {
+static uint64_t heap_pop(struct sp_tok_scratch *w)
+{
     uint64_t top = w->heap[0], v = w->heap[--w->heap_n];
     size_t i = 0, n = w->heap_n;
     for (size_t c; (c = 2 * i + 1) < n; i = c) {
@@ -50,21 +53,24 @@ static uint64_t heap_pop(struct sp_tok_scratch *w) {
     return top;
 }
 
-static bool pair(const struct sp_tokenizer *t, int32_t left, uint64_t *value) {
+static bool pair(const struct sp_tokenizer *t, int32_t left, uint64_t *value)
+{
     const struct sp_tok_symbol *s = t->scratch.symbol;
     int32_t right = s[left].next;
     return s[left].id >= 0 && right >= 0 &&
            sp_tok_map_get(&t->merge, (uint64_t)(uint32_t)s[left].id << 32 | (uint32_t)s[right].id, value);
 }
 
-static void offer(struct sp_tokenizer *t, int32_t left) {
+static void offer(struct sp_tokenizer *t, int32_t left)
+{
     uint64_t v;
     if (left >= 0 && pair(t, left, &v))
         heap_push(&t->scratch, (v >> 32) << 32 | (uint32_t)left);
 }
 
 /* symbol[0..n) in place; afterwards the live ones are linked from 0. */
-static void merge_all(struct sp_tokenizer *t, size_t n) {
+static void merge_all(struct sp_tokenizer *t, size_t n)
+{
     struct sp_tok_symbol *s = t->scratch.symbol;
     t->scratch.heap_n = 0;
     for (size_t i = 0; i < n; i++) {
@@ -89,7 +95,8 @@ static void merge_all(struct sp_tokenizer *t, size_t n) {
     }
 }
 
-static enum sp_status unknown(const char *s, size_t n, int32_t code, struct sp_err *err) {
+static enum sp_status unknown(const char *s, size_t n, int32_t code, struct sp_err *err)
+{
     if (code >= 0x80)
         sp_fail(err, SP_MISSING, "the character U+%04X (%.*s) isn't in the tokenizer's vocabulary", (unsigned)code,
                 (int)n, s);
@@ -100,7 +107,8 @@ static enum sp_status unknown(const char *s, size_t n, int32_t code, struct sp_e
 
 /* The next character (byte-level: byte) of s as symbols.  *len: bytes used. */
 static enum sp_status symbols_of(struct sp_tokenizer *t, const char *s, size_t n, size_t *len, size_t *count,
-                                 struct sp_err *err) {
+                                 struct sp_err *err)
+{
     struct sp_tok_symbol *out = t->scratch.symbol;
     int32_t code = (unsigned char)*s, id;
     *len = 1;
@@ -125,8 +133,8 @@ static enum sp_status symbols_of(struct sp_tokenizer *t, const char *s, size_t n
     return SP_OK;
 }
 
-static enum sp_status encode(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out,
-                             struct sp_err *err) {
+static enum sp_status encode(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out, struct sp_err *err)
+{
     size_t count = 0, len;
     for (size_t at = 0; at < n; at += len)
         TRY(symbols_of(t, s + at, n - at, &len, &count, err));
@@ -141,8 +149,8 @@ static enum sp_status encode(struct sp_tokenizer *t, const char *s, size_t n, st
     return SP_OK;
 }
 
-static void remember(struct sp_tok_cached *c, uint64_t hash, const char *s, size_t n, const int32_t *ids,
-                     size_t n_ids) {
+static void remember(struct sp_tok_cached *c, uint64_t hash, const char *s, size_t n, const int32_t *ids, size_t n_ids)
+{
     if (n_ids > SP_COUNT(c->ids))
         return;
     c->hash = hash;
@@ -152,7 +160,8 @@ static void remember(struct sp_tok_cached *c, uint64_t hash, const char *s, size
     memcpy(c->ids, ids, n_ids * sizeof *ids);
 }
 
-enum sp_status sp_tok_word(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out, struct sp_err *err) {
+enum sp_status sp_tok_word(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out, struct sp_err *err)
+{
     if (!n)
         return SP_OK;
     TRY(reserve(&t->scratch, n, err));

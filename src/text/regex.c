@@ -15,7 +15,8 @@ struct sp_tok_regex {
     pcre2_match_context *limits;
 };
 
-enum sp_status sp_tok_regex_new(struct sp_tok_regex **out, const char *text, struct sp_err *err) {
+enum sp_status sp_tok_regex_new(struct sp_tok_regex **out, const char *text, struct sp_err *err)
+{
     int what = 0;
     PCRE2_SIZE where = 0;
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
@@ -45,7 +46,8 @@ enum sp_status sp_tok_regex_new(struct sp_tok_regex **out, const char *text, str
     return SP_OK;
 }
 
-void sp_tok_regex_free(struct sp_tok_regex *r) {
+void sp_tok_regex_free(struct sp_tok_regex *r)
+{
     if (!r)
         return;
     pcre2_match_context_free(r->limits);
@@ -55,7 +57,8 @@ void sp_tok_regex_free(struct sp_tok_regex *r) {
 }
 
 enum sp_status sp_tok_regex_next(const struct sp_tok_regex *r, const char *s, size_t n, size_t from, size_t *begin,
-                                 size_t *end, struct sp_err *err) {
+                                 size_t *end, struct sp_err *err)
+{
     *begin = *end = n;
     if (from >= n)
         return SP_OK;

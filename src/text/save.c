@@ -7,22 +7,25 @@
 #include "inner.h"
 
 /* A vocabulary string as the file spells it; NULL: no memory, or not UTF-8. */
-static json_t *spelled(const struct sp_tokenizer *t, int32_t id) {
+static json_t *spelled(const struct sp_tokenizer *t, int32_t id)
+{
     const struct sp_tok_token *k = &t->token[id];
     if (!t->byte_level || (k->flags & SP_TOK_LITERAL))
         return json_stringn(k->raw, k->n_raw);
-    struct sp_text name = {0};
+    struct sp_text name = { 0 };
     sp_tok_map_bytes(&name, k->raw, k->n_raw);
     json_t *j = name.full ? NULL : json_stringn(name.n ? name.at : "", name.n);
     sp_text_clear(&name);
     return j;
 }
 
-static json_t *spelled_added(const struct sp_tokenizer *t, int32_t id) {
+static json_t *spelled_added(const struct sp_tokenizer *t, int32_t id)
+{
     return json_stringn(t->token[id].raw, t->token[id].n_raw);
 }
 
-static json_t *vocab(const struct sp_tokenizer *t) {
+static json_t *vocab(const struct sp_tokenizer *t)
+{
     json_t *out = json_object();
     for (int32_t id = 0; id < t->n_vocab && out; id++) {
         if (!(t->token[id].flags & SP_TOK_IN_VOCAB))
@@ -37,22 +40,26 @@ static json_t *vocab(const struct sp_tokenizer *t) {
     return out;
 }
 
-struct merge { uint64_t rank, key; };
+struct merge {
+    uint64_t rank, key;
+};
 
-static int by_rank(const void *a, const void *b) {
+static int by_rank(const void *a, const void *b)
+{
     const struct merge *x = a, *y = b;
     if (x->rank != y->rank)
         return x->rank < y->rank ? -1 : 1;
     return (x->key > y->key) - (x->key < y->key);
 }
 
-static json_t *merges(const struct sp_tokenizer *t) {
+static json_t *merges(const struct sp_tokenizer *t)
+{
     struct merge *m = sp_alloc((t->merge.n + 1) * sizeof *m);
     json_t *out = m ? json_array() : NULL;
     size_t n = 0;
     for (size_t i = 0; i < t->merge.cap && out; i++)
         if (t->merge.key[i] != UINT64_MAX)
-            m[n++] = (struct merge){t->merge.value[i] >> 32, t->merge.key[i]};
+            m[n++] = (struct merge){ t->merge.value[i] >> 32, t->merge.key[i] };
     if (out)
         qsort(m, n, sizeof *m, by_rank);
     for (size_t i = 0; i < n && out; i++) {
@@ -70,22 +77,24 @@ static json_t *merges(const struct sp_tokenizer *t) {
     return out;
 }
 
-static json_t *added(const struct sp_tokenizer *t) {
+static json_t *added(const struct sp_tokenizer *t)
+{
     json_t *out = json_array();
     for (int32_t id = 0; id < t->n_vocab; id++) {
         uint32_t f = t->token[id].flags;
         if (f & SP_TOK_ADDED)
-            json_array_append_new(out, json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:b}", "id", id, "content",
-                                                 spelled_added(t, id), "single_word", !!(f & SP_TOK_SINGLE_WORD),
-                                                 "lstrip", !!(f & SP_TOK_LSTRIP), "rstrip", !!(f & SP_TOK_RSTRIP),
-                                                 "normalized", !!(f & SP_TOK_NORMALIZED), "special",
-                                                 !!(f & SP_TOK_SPECIAL)));
+            json_array_append_new(out,
+                                  json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:b}", "id", id, "content",
+                                            spelled_added(t, id), "single_word", !!(f & SP_TOK_SINGLE_WORD), "lstrip",
+                                            !!(f & SP_TOK_LSTRIP), "rstrip", !!(f & SP_TOK_RSTRIP), "normalized",
+                                            !!(f & SP_TOK_NORMALIZED), "special", !!(f & SP_TOK_SPECIAL)));
     }
     return out;
 }
 
 /* One step alone, several as a Sequence, none as null. */
-static json_t *steps(json_t *list, const char *key) {
+static json_t *steps(json_t *list, const char *key)
+{
     json_t *out = json_array_size(list) == 0   ? json_null()
                   : json_array_size(list) == 1 ? json_incref(json_array_get(list, 0))
                                                : json_pack("{s:s, s:O}", "type", "Sequence", key, list);
@@ -93,31 +102,34 @@ static json_t *steps(json_t *list, const char *key) {
     return out;
 }
 
-static json_t *normalizers(const struct sp_tokenizer *t) {
-    static const char *const forms[] = {[SP_TOK_NFC] = "NFC", [SP_TOK_NFD] = "NFD", [SP_TOK_NFKC] = "NFKC",
-                                        [SP_TOK_NFKD] = "NFKD"};
+static json_t *normalizers(const struct sp_tokenizer *t)
+{
+    static const char *const forms[] = {
+        [SP_TOK_NFC] = "NFC", [SP_TOK_NFD] = "NFD", [SP_TOK_NFKC] = "NFKC", [SP_TOK_NFKD] = "NFKD"
+    };
     json_t *list = json_array();
     for (int i = 0; i < t->n_norm; i++) {
         const struct sp_tok_norm *r = &t->norm[i];
-        json_t *j = r->kind == SP_TOK_PREPEND ? json_pack("{s:s, s:s}", "type", "Prepend", "prepend", r->to)
-                    : r->kind == SP_TOK_REPLACE
-                        ? json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", r->from, "content",
-                                    r->to)
-                        : json_pack("{s:s}", "type", forms[r->kind]);
+        json_t *j = r->kind == SP_TOK_PREPEND   ? json_pack("{s:s, s:s}", "type", "Prepend", "prepend", r->to)
+                    : r->kind == SP_TOK_REPLACE ? json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern",
+                                                            "String", r->from, "content", r->to)
+                                                : json_pack("{s:s}", "type", forms[r->kind]);
         json_array_append_new(list, j);
     }
     return steps(list, "normalizers");
 }
 
-static json_t *byte_level(bool prefix, bool use_regex) {
+static json_t *byte_level(bool prefix, bool use_regex)
+{
     return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", prefix, "trim_offsets", 1,
                      "use_regex", use_regex);
 }
 
-static json_t *pre_tokenizers(const struct sp_tokenizer *t) {
-    static const char *const behaviors[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
-                                            "Contiguous"};
-    static const char *const schemes[] = {"always", "first", "never"};
+static json_t *pre_tokenizers(const struct sp_tokenizer *t)
+{
+    static const char *const behaviors[] = { "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
+                                             "Contiguous" };
+    static const char *const schemes[] = { "always", "first", "never" };
     json_t *list = json_array();
     for (int i = 0; i < t->n_pre; i++) {
         const struct sp_tok_pre *p = &t->pre[i];
@@ -125,16 +137,18 @@ static json_t *pre_tokenizers(const struct sp_tokenizer *t) {
         switch (p->kind) {
         case SP_TOK_SPLIT:
             j = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern",
-                          p->pattern.literal ? "String" : "Regex", p->pattern.text, "behavior",
-                          behaviors[p->behavior], "invert", p->invert);
+                          p->pattern.literal ? "String" : "Regex", p->pattern.text, "behavior", behaviors[p->behavior],
+                          "invert", p->invert);
             break;
-        case SP_TOK_BYTE_LEVEL: j = byte_level(p->prefix_space, p->use_regex); break;
+        case SP_TOK_BYTE_LEVEL:
+            j = byte_level(p->prefix_space, p->use_regex);
+            break;
         case SP_TOK_DIGITS:
             j = json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", p->individual);
             break;
         case SP_TOK_METASPACE:
-            j = json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", p->replacement,
-                          "prepend_scheme", schemes[p->scheme], "split", p->split);
+            j = json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", p->replacement, "prepend_scheme",
+                          schemes[p->scheme], "split", p->split);
             break;
         }
         json_array_append_new(list, j);
@@ -142,7 +156,8 @@ static json_t *pre_tokenizers(const struct sp_tokenizer *t) {
     return steps(list, "pretokenizers");
 }
 
-static json_t *decoder(const struct sp_tokenizer *t) {
+static json_t *decoder(const struct sp_tokenizer *t)
+{
     json_t *list = json_array();
     if (t->dec_from)
         json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String",
@@ -151,12 +166,13 @@ static json_t *decoder(const struct sp_tokenizer *t) {
         json_array_append_new(list, json_pack("{s:s}", "type", "ByteFallback"));
     json_array_append_new(list, t->byte_level ? byte_level(true, true) : json_pack("{s:s}", "type", "Fuse"));
     if (t->dec_strip_space)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1,
-                                              "stop", 0));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
     return steps(list, "decoders");
 }
 
-static void template_token(const struct sp_tokenizer *t, int32_t id, json_t *list, json_t *specials) {
+static void template_token(const struct sp_tokenizer *t, int32_t id, json_t *list, json_t *specials)
+{
     json_t *name = spelled_added(t, id);
     json_array_append_new(list, json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", name, "type_id", 0));
     json_object_set_new(specials, json_string_value(name),
@@ -164,7 +180,8 @@ static void template_token(const struct sp_tokenizer *t, int32_t id, json_t *lis
     json_decref(name);
 }
 
-static json_t *post_processor(const struct sp_tokenizer *t) {
+static json_t *post_processor(const struct sp_tokenizer *t)
+{
     if (!t->n_before && !t->n_behind)
         return t->byte_level ? byte_level(true, true) : json_null();
     json_t *single = json_array(), *pair = json_array(), *specials = json_object();
@@ -179,18 +196,19 @@ static json_t *post_processor(const struct sp_tokenizer *t) {
                      "special_tokens", specials);
 }
 
-static json_t *model(const struct sp_tokenizer *t) {
+static json_t *model(const struct sp_tokenizer *t)
+{
     json_t *unk = t->unk >= 0 ? spelled_added(t, t->unk) : json_null();
     return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token", unk,
                      "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", t->fuse_unk, "byte_fallback",
                      t->byte_fallback, "ignore_merges", t->ignore_merges, "vocab", vocab(t), "merges", merges(t));
 }
 
-enum sp_status sp_tokenizer_save(const struct sp_tokenizer *t, const char *path, struct sp_err *err) {
-    json_t *root = json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation",
-                             "padding", "added_tokens", added(t), "normalizer", normalizers(t), "pre_tokenizer",
-                             pre_tokenizers(t), "post_processor", post_processor(t), "decoder", decoder(t), "model",
-                             model(t));
+enum sp_status sp_tokenizer_save(const struct sp_tokenizer *t, const char *path, struct sp_err *err)
+{
+    json_t *root = json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                             "added_tokens", added(t), "normalizer", normalizers(t), "pre_tokenizer", pre_tokenizers(t),
+                             "post_processor", post_processor(t), "decoder", decoder(t), "model", model(t));
     if (!root)
         return sp_fail(err, SP_NOMEM, "%s: the tokenizer can't be written (no memory, or a token that isn't UTF-8)",
                        path);

@@ -6,11 +6,13 @@
 
 static const uint64_t no_key = UINT64_MAX;
 
-enum sp_status sp_tok_nomem(struct sp_err *err) {
+enum sp_status sp_tok_nomem(struct sp_err *err)
+{
     return sp_fail(err, SP_NOMEM, "tokenizer: out of memory");
 }
 
-void sp_ids_add(struct sp_ids *ids, int32_t id) {
+void sp_ids_add(struct sp_ids *ids, int32_t id)
+{
     if (ids->n == ids->cap) {
         size_t cap = ids->cap ? ids->cap * 2 : 64;
         int32_t *at = cap <= SIZE_MAX / sizeof *at ? sp_realloc(ids->at, cap * sizeof *at) : NULL;
@@ -24,12 +26,14 @@ void sp_ids_add(struct sp_ids *ids, int32_t id) {
     ids->at[ids->n++] = id;
 }
 
-void sp_ids_clear(struct sp_ids *ids) {
+void sp_ids_clear(struct sp_ids *ids)
+{
     sp_free(ids->at);
-    *ids = (struct sp_ids){0};
+    *ids = (struct sp_ids){ 0 };
 }
 
-static uint64_t mix(uint64_t x) {
+static uint64_t mix(uint64_t x)
+{
     x ^= x >> 32;
     x *= 0xd6e8feb86659fd93u;
     x ^= x >> 32;
@@ -37,7 +41,8 @@ static uint64_t mix(uint64_t x) {
     return x ^ x >> 32;
 }
 
-uint64_t sp_tok_hash(const char *s, size_t n) {
+uint64_t sp_tok_hash(const char *s, size_t n)
+{
     uint64_t h = 0x9e3779b97f4a7c15u ^ n;
     for (; n >= 8; s += 8, n -= 8) {
         uint64_t w;
@@ -49,8 +54,9 @@ uint64_t sp_tok_hash(const char *s, size_t n) {
     return mix(h ^ w);
 }
 
-static enum sp_status map_grow(struct sp_tok_map *m, struct sp_err *err) {
-    struct sp_tok_map to = {.cap = m->cap ? m->cap * 2 : 64};
+static enum sp_status map_grow(struct sp_tok_map *m, struct sp_err *err)
+{
+    struct sp_tok_map to = { .cap = m->cap ? m->cap * 2 : 64 };
     to.key = sp_alloc(to.cap * sizeof *to.key);
     to.value = sp_alloc(to.cap * sizeof *to.value);
     if (!to.key || !to.value) {
@@ -66,7 +72,8 @@ static enum sp_status map_grow(struct sp_tok_map *m, struct sp_err *err) {
     return SP_OK;
 }
 
-enum sp_status sp_tok_map_put(struct sp_tok_map *m, uint64_t key, uint64_t value, struct sp_err *err) {
+enum sp_status sp_tok_map_put(struct sp_tok_map *m, uint64_t key, uint64_t value, struct sp_err *err)
+{
     if ((m->n + 1) * 3 > m->cap * 2)
         TRY(map_grow(m, err));
     size_t i = mix(key) & (m->cap - 1);
@@ -78,7 +85,8 @@ enum sp_status sp_tok_map_put(struct sp_tok_map *m, uint64_t key, uint64_t value
     return SP_OK;
 }
 
-bool sp_tok_map_get(const struct sp_tok_map *m, uint64_t key, uint64_t *value) {
+bool sp_tok_map_get(const struct sp_tok_map *m, uint64_t key, uint64_t *value)
+{
     if (!m->n)
         return false;
     size_t i = mix(key) & (m->cap - 1);
@@ -90,14 +98,16 @@ bool sp_tok_map_get(const struct sp_tok_map *m, uint64_t key, uint64_t *value) {
     return false;
 }
 
-void sp_tok_map_clear(struct sp_tok_map *m) {
+void sp_tok_map_clear(struct sp_tok_map *m)
+{
     sp_free(m->key);
     sp_free(m->value);
-    *m = (struct sp_tok_map){0};
+    *m = (struct sp_tok_map){ 0 };
 }
 
-static enum sp_status names_grow(struct sp_tok_names *t, struct sp_err *err) {
-    struct sp_tok_names to = {.cap = t->cap ? t->cap * 2 : 64};
+static enum sp_status names_grow(struct sp_tok_names *t, struct sp_err *err)
+{
+    struct sp_tok_names to = { .cap = t->cap ? t->cap * 2 : 64 };
     to.slot = sp_zalloc(to.cap, sizeof *to.slot);
     if (!to.slot)
         return sp_tok_nomem(err);
@@ -109,30 +119,34 @@ static enum sp_status names_grow(struct sp_tok_names *t, struct sp_err *err) {
     return SP_OK;
 }
 
-static struct sp_tok_name *names_slot(const struct sp_tok_names *t, const char *s, size_t n) {
+static struct sp_tok_name *names_slot(const struct sp_tok_names *t, const char *s, size_t n)
+{
     size_t i = sp_tok_hash(s, n) & (t->cap - 1);
     while (t->slot[i].at && (t->slot[i].n != n || memcmp(t->slot[i].at, s, n) != 0))
         i = (i + 1) & (t->cap - 1);
     return &t->slot[i];
 }
 
-enum sp_status sp_tok_names_put(struct sp_tok_names *t, const char *s, size_t n, int32_t id, struct sp_err *err) {
+enum sp_status sp_tok_names_put(struct sp_tok_names *t, const char *s, size_t n, int32_t id, struct sp_err *err)
+{
     if ((t->n + 1) * 3 > t->cap * 2)
         TRY(names_grow(t, err));
     struct sp_tok_name *slot = names_slot(t, s, n);
     t->n += !slot->at;
-    *slot = (struct sp_tok_name){s, (uint32_t)n, id};
+    *slot = (struct sp_tok_name){ s, (uint32_t)n, id };
     return SP_OK;
 }
 
-int32_t sp_tok_names_get(const struct sp_tok_names *t, const char *s, size_t n) {
+int32_t sp_tok_names_get(const struct sp_tok_names *t, const char *s, size_t n)
+{
     if (!t->n)
         return -1;
     const struct sp_tok_name *slot = names_slot(t, s, n);
     return slot->at ? slot->id : -1;
 }
 
-void sp_tok_names_clear(struct sp_tok_names *t) {
+void sp_tok_names_clear(struct sp_tok_names *t)
+{
     sp_free(t->slot);
-    *t = (struct sp_tok_names){0};
+    *t = (struct sp_tok_names){ 0 };
 }

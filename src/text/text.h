@@ -23,12 +23,19 @@ struct sp_tokenizer;
 
 /* Growing list of token numbers.  Start from {0}.  A failed append sets .full and is
  * otherwise ignored; functions of this room turn it into SP_NOMEM themselves. */
-struct sp_ids { int32_t *at; size_t n, cap; bool full; };
+struct sp_ids {
+    int32_t *at;
+    size_t n, cap;
+    bool full;
+};
 void sp_ids_add(struct sp_ids *ids, int32_t id);
 void sp_ids_clear(struct sp_ids *ids);
 
 /* Text somewhere else: n bytes, not terminated. */
-struct sp_slice { const char *at; size_t n; };
+struct sp_slice {
+    const char *at;
+    size_t n;
+};
 
 /* ---- getting one ----------------------------------------------------------
  * path: a tokenizer.json, a folder that holds one, or a llama2.c tokenizer .bin.
@@ -42,7 +49,7 @@ enum sp_status sp_tokenizer_bytes(struct sp_tokenizer **out, const char *eos, st
  * Encoding a character that isn't among them fails with SP_MISSING. */
 enum sp_status sp_tokenizer_chars(struct sp_tokenizer **out, const char *text, size_t n, const char *eos,
                                   struct sp_err *err);
-void sp_tokenizer_free(struct sp_tokenizer *t);          /* NULL is fine */
+void sp_tokenizer_free(struct sp_tokenizer *t); /* NULL is fine */
 /* Writes a tokenizer.json that Hugging Face tokenizers reads; path names the file. */
 enum sp_status sp_tokenizer_save(const struct sp_tokenizer *t, const char *path, struct sp_err *err);
 
@@ -56,10 +63,10 @@ enum sp_status sp_bpe_train(struct sp_tokenizer **out, const struct sp_slice *do
                             struct sp_err *err);
 
 /* ---- facts ---------------------------------------------------------------- */
-int32_t sp_tokenizer_vocab(const struct sp_tokenizer *t); /* largest token number + 1 */
-int32_t sp_tokenizer_bos(const struct sp_tokenizer *t);   /* -1: none */
-int32_t sp_tokenizer_eos(const struct sp_tokenizer *t);   /* -1: none */
-bool sp_tokenizer_adds_bos(const struct sp_tokenizer *t); /* its post-processor puts bos in front */
+int32_t sp_tokenizer_vocab(const struct sp_tokenizer *t);                     /* largest token number + 1 */
+int32_t sp_tokenizer_bos(const struct sp_tokenizer *t);                       /* -1: none */
+int32_t sp_tokenizer_eos(const struct sp_tokenizer *t);                       /* -1: none */
+bool sp_tokenizer_adds_bos(const struct sp_tokenizer *t);                     /* its post-processor puts bos in front */
 int32_t sp_tokenizer_find(const struct sp_tokenizer *t, const char *content); /* vocabulary or added token; -1 */
 bool sp_tokenizer_is_special(const struct sp_tokenizer *t, int32_t id);
 /* The bytes this token stands for (a byte token: that byte), not terminated; NULL and *n = 0 for an unused number. */
@@ -69,8 +76,8 @@ const char *sp_tokenizer_token(const struct sp_tokenizer *t, int32_t id, size_t 
  * Appends to *out.  special: put in front and behind what the post-processor says
  * (bos).  Strings of special tokens inside the text become those tokens, as in
  * Hugging Face.  Bytes that aren't UTF-8 are kept where the tokenizer can (byte tokens). */
-enum sp_status sp_tokenizer_encode(struct sp_tokenizer *t, const char *text, size_t n, bool special,
-                                   struct sp_ids *out, struct sp_err *err);
+enum sp_status sp_tokenizer_encode(struct sp_tokenizer *t, const char *text, size_t n, bool special, struct sp_ids *out,
+                                   struct sp_err *err);
 /* Appends valid UTF-8; bytes that form no character become U+FFFD.  skip_special leaves special tokens out. */
 enum sp_status sp_tokenizer_decode(const struct sp_tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
                                    struct sp_text *out, struct sp_err *err);

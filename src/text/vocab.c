@@ -8,9 +8,13 @@
 
 /* ---- the byte-level alphabet: printable Latin-1 stands for itself, the other 68 bytes
  * for U+0100 and on, in order (Radford et al. 2019, GPT-2). ---- */
-static bool is_shown(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b != 0xad && b <= 0xff); }
+static bool is_shown(int b)
+{
+    return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b != 0xad && b <= 0xff);
+}
 
-int32_t sp_tok_byte_char(int byte) {
+int32_t sp_tok_byte_char(int byte)
+{
     if (is_shown(byte))
         return byte;
     int k = 0;
@@ -19,8 +23,9 @@ int32_t sp_tok_byte_char(int byte) {
     return 0x100 + k;
 }
 
-static int char_byte(int32_t c) {
-    static const unsigned char hidden_end[] = {0x21, 0x22}; /* 0x00..0x20 are the first 33, 0x7f..0xa0 the next 34 */
+static int char_byte(int32_t c)
+{
+    static const unsigned char hidden_end[] = { 0x21, 0x22 }; /* 0x00..0x20 are the first 33, 0x7f..0xa0 the next 34 */
     if (c < 0x100)
         return c >= 0 && is_shown(c) ? c : -1;
     int k = c - 0x100;
@@ -31,7 +36,8 @@ static int char_byte(int32_t c) {
     return k == 67 ? 0xad : -1;
 }
 
-bool sp_tok_unmap(const char *name, size_t n, char *out, size_t *n_out) {
+bool sp_tok_unmap(const char *name, size_t n, char *out, size_t *n_out)
+{
     size_t m = 0;
     for (size_t at = 0; at < n;) {
         utf8proc_int32_t c = -1;
@@ -46,7 +52,8 @@ bool sp_tok_unmap(const char *name, size_t n, char *out, size_t *n_out) {
     return true;
 }
 
-void sp_tok_map_bytes(struct sp_text *out, const char *raw, size_t n) {
+void sp_tok_map_bytes(struct sp_text *out, const char *raw, size_t n)
+{
     for (size_t i = 0; i < n; i++) {
         utf8proc_uint8_t buf[4];
         utf8proc_ssize_t k = utf8proc_encode_char(sp_tok_byte_char((unsigned char)raw[i]), buf);
@@ -55,7 +62,8 @@ void sp_tok_map_bytes(struct sp_text *out, const char *raw, size_t n) {
 }
 
 /* ---- building ---- */
-enum sp_status sp_tok_new(struct sp_tokenizer **out, struct sp_err *err) {
+enum sp_status sp_tok_new(struct sp_tokenizer **out, struct sp_err *err)
+{
     struct sp_tokenizer *t = sp_zalloc(1, sizeof *t);
     if (!t)
         return sp_tok_nomem(err);
@@ -68,7 +76,8 @@ enum sp_status sp_tok_new(struct sp_tokenizer **out, struct sp_err *err) {
     return SP_OK;
 }
 
-void sp_tokenizer_free(struct sp_tokenizer *t) {
+void sp_tokenizer_free(struct sp_tokenizer *t)
+{
     if (!t)
         return;
     for (int i = 0; i < t->n_pre; i++)
@@ -88,7 +97,8 @@ void sp_tokenizer_free(struct sp_tokenizer *t) {
     sp_free(t);
 }
 
-enum sp_status sp_tok_reserve(struct sp_tokenizer *t, int32_t n_vocab, struct sp_err *err) {
+enum sp_status sp_tok_reserve(struct sp_tokenizer *t, int32_t n_vocab, struct sp_err *err)
+{
     if (n_vocab < 1 || n_vocab > SP_TOK_VOCAB_MAX)
         return sp_fail(err, SP_LIMIT, "tokenizer: %d token numbers; from 1 to %d are allowed", n_vocab,
                        SP_TOK_VOCAB_MAX);
@@ -100,7 +110,8 @@ enum sp_status sp_tok_reserve(struct sp_tokenizer *t, int32_t n_vocab, struct sp
 }
 
 static enum sp_status put(struct sp_tokenizer *t, const char *raw, size_t n, int32_t id, uint32_t flags,
-                          struct sp_err *err) {
+                          struct sp_err *err)
+{
     if (n > SP_TOK_TOKEN_BYTES_MAX)
         return sp_fail(err, SP_LIMIT, "token %d has %zu bytes, at most %d are allowed", id, n, SP_TOK_TOKEN_BYTES_MAX);
     if (id < 0 || id >= t->n_vocab)
@@ -108,8 +119,8 @@ static enum sp_status put(struct sp_tokenizer *t, const char *raw, size_t n, int
                        id, t->n_vocab - 1);
     struct sp_tok_token *k = &t->token[id];
     if (k->flags & SP_TOK_USED)
-        return sp_fail(err, SP_FORMAT, "two tokens have the number %d: \"%.*s\" and \"%.*s\"", id, (int)k->n_raw, k->raw,
-                       (int)(n > 40 ? 40 : n), raw);
+        return sp_fail(err, SP_FORMAT, "two tokens have the number %d: \"%.*s\" and \"%.*s\"", id, (int)k->n_raw,
+                       k->raw, (int)(n > 40 ? 40 : n), raw);
     char *copy = sp_arena_take(&t->mem, n + 1);
     if (!copy)
         return sp_tok_nomem(err);
@@ -120,14 +131,16 @@ static enum sp_status put(struct sp_tokenizer *t, const char *raw, size_t n, int
     return SP_OK;
 }
 
-enum sp_status sp_tok_put_raw(struct sp_tokenizer *t, const char *raw, size_t n, int32_t id, struct sp_err *err) {
+enum sp_status sp_tok_put_raw(struct sp_tokenizer *t, const char *raw, size_t n, int32_t id, struct sp_err *err)
+{
     if (sp_tok_names_get(&t->names, raw, n) >= 0)
         return sp_fail(err, SP_FORMAT, "the token \"%.*s\" is in the vocabulary twice", (int)(n > 40 ? 40 : n), raw);
     TRY(put(t, raw, n, id, SP_TOK_IN_VOCAB, err));
     return sp_tok_names_put(&t->names, t->token[id].raw, n, id, err);
 }
 
-enum sp_status sp_tok_put(struct sp_tokenizer *t, const char *name, size_t n, int32_t id, struct sp_err *err) {
+enum sp_status sp_tok_put(struct sp_tokenizer *t, const char *name, size_t n, int32_t id, struct sp_err *err)
+{
     char bytes[SP_TOK_TOKEN_BYTES_MAX];
     size_t m;
     if (!t->byte_level || n > sizeof bytes)
@@ -138,15 +151,16 @@ enum sp_status sp_tok_put(struct sp_tokenizer *t, const char *name, size_t n, in
 }
 
 enum sp_status sp_tok_add(struct sp_tokenizer *t, const char *content, size_t n, int32_t id, uint32_t flags,
-                          struct sp_err *err) {
+                          struct sp_err *err)
+{
     if (!n)
         return sp_fail(err, SP_FORMAT, "added token %d has no content", id);
     if (id >= 0 && id < t->n_vocab && (t->token[id].flags & SP_TOK_USED)) {
         struct sp_tok_token *k = &t->token[id];
         char bytes[SP_TOK_TOKEN_BYTES_MAX];
         size_t m = n;
-        bool mapped = t->byte_level && !(k->flags & SP_TOK_LITERAL) && n <= sizeof bytes &&
-                      sp_tok_unmap(content, n, bytes, &m);
+        bool mapped =
+            t->byte_level && !(k->flags & SP_TOK_LITERAL) && n <= sizeof bytes && sp_tok_unmap(content, n, bytes, &m);
         if (k->n_raw == m && memcmp(k->raw, mapped ? bytes : content, m) == 0) {
             k->flags |= flags | SP_TOK_ADDED;
             return SP_OK;
@@ -155,22 +169,24 @@ enum sp_status sp_tok_add(struct sp_tokenizer *t, const char *content, size_t n,
     return put(t, content, n, id, flags | SP_TOK_ADDED | SP_TOK_LITERAL, err);
 }
 
-enum sp_status sp_tok_put_merge(struct sp_tokenizer *t, int32_t left, int32_t right, uint32_t rank,
-                                struct sp_err *err) {
+enum sp_status sp_tok_put_merge(struct sp_tokenizer *t, int32_t left, int32_t right, uint32_t rank, struct sp_err *err)
+{
     const struct sp_tok_token *a = &t->token[left], *b = &t->token[right];
     char both[2 * SP_TOK_TOKEN_BYTES_MAX];
     memcpy(both, a->raw, a->n_raw);
     memcpy(both + a->n_raw, b->raw, b->n_raw);
     int32_t id = sp_tok_names_get(&t->names, both, a->n_raw + b->n_raw);
     if (id < 0)
-        return sp_fail(err, SP_FORMAT, "merge %u joins \"%.*s\" and \"%.*s\", but what they make isn't in the vocabulary",
-                       rank, (int)a->n_raw, a->raw, (int)b->n_raw, b->raw);
+        return sp_fail(err, SP_FORMAT,
+                       "merge %u joins \"%.*s\" and \"%.*s\", but what they make isn't in the vocabulary", rank,
+                       (int)a->n_raw, a->raw, (int)b->n_raw, b->raw);
     uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
     return sp_tok_map_put(&t->merge, key, (uint64_t)rank << 32 | (uint32_t)id, err);
 }
 
 /* ---- added tokens in text ---- */
-static enum sp_status tree_add(struct sp_tok_tree *tree, const char *s, size_t n, int32_t id, struct sp_err *err) {
+static enum sp_status tree_add(struct sp_tok_tree *tree, const char *s, size_t n, int32_t id, struct sp_err *err)
+{
     uint64_t node = 0;
     if (tree->n + n + 1 > SP_TOK_ADDED_BYTES_MAX)
         return sp_fail(err, SP_LIMIT, "added tokens hold more than %d bytes", SP_TOK_ADDED_BYTES_MAX);
@@ -197,7 +213,8 @@ static enum sp_status tree_add(struct sp_tok_tree *tree, const char *s, size_t n
     return SP_OK;
 }
 
-int32_t sp_tok_tree_find(const struct sp_tok_tree *tree, const char *s, size_t n, size_t *len) {
+int32_t sp_tok_tree_find(const struct sp_tok_tree *tree, const char *s, size_t n, size_t *len)
+{
     uint64_t node = 0;
     int32_t id = -1;
     for (size_t i = 0; i < n && sp_tok_map_get(&tree->edge, node << 8 | (unsigned char)s[i], &node); i++)
@@ -208,11 +225,12 @@ int32_t sp_tok_tree_find(const struct sp_tok_tree *tree, const char *s, size_t n
     return id;
 }
 
-static enum sp_status plant(struct sp_tokenizer *t, int32_t id, struct sp_err *err) {
+static enum sp_status plant(struct sp_tokenizer *t, int32_t id, struct sp_err *err)
+{
     const struct sp_tok_token *k = &t->token[id];
     if (!(k->flags & SP_TOK_NORMALIZED))
         return tree_add(&t->raw_added, k->raw, k->n_raw, id, err);
-    struct sp_text form = {0};
+    struct sp_text form = { 0 };
     TRY(sp_tok_normalize(t, k->raw, k->n_raw, &form, err));
     enum sp_status st = form.n ? tree_add(&t->norm_added, form.at, form.n, id, err) : SP_OK;
     sp_text_clear(&form);
@@ -220,7 +238,8 @@ static enum sp_status plant(struct sp_tokenizer *t, int32_t id, struct sp_err *e
 }
 
 /* ---- what a token decodes to ---- */
-static int hex_byte(const char *s, size_t n) {
+static int hex_byte(const char *s, size_t n)
+{
     static const char digits[] = "0123456789ABCDEF";
     if (n != 6 || memcmp(s, "<0x", 3) != 0 || s[5] != '>')
         return -1;
@@ -228,15 +247,16 @@ static int hex_byte(const char *s, size_t n) {
     return a && b ? (int)(a - digits) * 16 + (int)(b - digits) : -1;
 }
 
-static enum sp_status decoded(struct sp_tokenizer *t, struct sp_tok_token *k, struct sp_err *err) {
+static enum sp_status decoded(struct sp_tokenizer *t, struct sp_tok_token *k, struct sp_err *err)
+{
     int byte = t->dec_byte_fallback ? hex_byte(k->raw, k->n_raw) : -1;
     if (byte < 0 && (!t->dec_from || !memmem(k->raw, k->n_raw, t->dec_from, strlen(t->dec_from))))
         return SP_OK;
-    struct sp_text out = {0};
+    struct sp_text out = { 0 };
     size_t n_from = t->dec_from ? strlen(t->dec_from) : 0;
     const char *s = k->raw, *end = s + k->n_raw;
     if (byte >= 0)
-        sp_text_add(&out, &(char){(char)byte}, 1);
+        sp_text_add(&out, &(char){ (char)byte }, 1);
     while (byte < 0 && s < end) {
         const char *hit = memmem(s, (size_t)(end - s), t->dec_from, n_from);
         sp_text_add(&out, s, (size_t)((hit ? hit : end) - s));
@@ -254,19 +274,20 @@ static enum sp_status decoded(struct sp_tokenizer *t, struct sp_tok_token *k, st
 }
 
 /* Whether U+2581 stands behind another character in some token. */
-static bool mark_inside(const struct sp_tok_token *k) {
+static bool mark_inside(const struct sp_tok_token *k)
+{
     static const char mark[] = "\xe2\x96\x81";
     for (size_t i = 3; i + 3 <= k->n_raw; i++)
         if (memcmp(k->raw + i, mark, 3) == 0 && memcmp(k->raw + i - 3, mark, 3) != 0)
             return true;
-    return k->n_raw > 3 && memcmp(k->raw, mark, 3) != 0 &&
-           (memmem(k->raw + 1, k->n_raw - 1, mark, 3) != NULL);
+    return k->n_raw > 3 && memcmp(k->raw, mark, 3) != 0 && (memmem(k->raw + 1, k->n_raw - 1, mark, 3) != NULL);
 }
 
-enum sp_status sp_tok_finish(struct sp_tokenizer *t, struct sp_err *err) {
+enum sp_status sp_tok_finish(struct sp_tokenizer *t, struct sp_err *err)
+{
     bool all_bytes = true, inside = false;
     for (int b = 0; b < 256; b++) {
-        char name[8] = {(char)b};
+        char name[8] = { (char)b };
         if (!t->byte_level)
             snprintf(name, sizeof name, "<0x%02X>", (unsigned)b);
         t->byte_id[b] = sp_tok_names_get(&t->names, name, t->byte_level ? 1 : 6);
@@ -284,31 +305,43 @@ enum sp_status sp_tok_finish(struct sp_tokenizer *t, struct sp_err *err) {
 }
 
 /* ---- facts ---- */
-int32_t sp_tokenizer_vocab(const struct sp_tokenizer *t) { return t->n_vocab; }
-int32_t sp_tokenizer_bos(const struct sp_tokenizer *t) { return t->bos; }
-int32_t sp_tokenizer_eos(const struct sp_tokenizer *t) { return t->eos; }
+int32_t sp_tokenizer_vocab(const struct sp_tokenizer *t)
+{
+    return t->n_vocab;
+}
+int32_t sp_tokenizer_bos(const struct sp_tokenizer *t)
+{
+    return t->bos;
+}
+int32_t sp_tokenizer_eos(const struct sp_tokenizer *t)
+{
+    return t->eos;
+}
 
-bool sp_tokenizer_adds_bos(const struct sp_tokenizer *t) {
+bool sp_tokenizer_adds_bos(const struct sp_tokenizer *t)
+{
     return t->n_before > 0 && t->bos >= 0 && t->before[0] == t->bos;
 }
 
-int32_t sp_tokenizer_find(const struct sp_tokenizer *t, const char *content) {
+int32_t sp_tokenizer_find(const struct sp_tokenizer *t, const char *content)
+{
     size_t n = strlen(content), m;
     char bytes[SP_TOK_TOKEN_BYTES_MAX];
     for (int32_t id = 0; id < t->n_vocab; id++)
-        if ((t->token[id].flags & SP_TOK_ADDED) && t->token[id].n_raw == n &&
-            memcmp(t->token[id].raw, content, n) == 0)
+        if ((t->token[id].flags & SP_TOK_ADDED) && t->token[id].n_raw == n && memcmp(t->token[id].raw, content, n) == 0)
             return id;
     if (t->byte_level && n <= sizeof bytes && sp_tok_unmap(content, n, bytes, &m))
         return sp_tok_names_get(&t->names, bytes, m);
     return sp_tok_names_get(&t->names, content, n);
 }
 
-bool sp_tokenizer_is_special(const struct sp_tokenizer *t, int32_t id) {
+bool sp_tokenizer_is_special(const struct sp_tokenizer *t, int32_t id)
+{
     return id >= 0 && id < t->n_vocab && (t->token[id].flags & SP_TOK_SPECIAL);
 }
 
-const char *sp_tokenizer_token(const struct sp_tokenizer *t, int32_t id, size_t *n) {
+const char *sp_tokenizer_token(const struct sp_tokenizer *t, int32_t id, size_t *n)
+{
     bool used = id >= 0 && id < t->n_vocab && (t->token[id].flags & SP_TOK_USED);
     *n = used ? t->token[id].n_out : 0;
     return used ? t->token[id].out : NULL;
