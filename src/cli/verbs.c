@@ -3,12 +3,15 @@
 #include <string.h>
 #include "verb.h"
 
-extern const struct verb sp_verb_techniques;
+extern const struct verb sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_techniques;
 
 const struct verb *const sp_verbs[] = {
     /* the whole story */
 
     /* work */
+    &sp_verb_train,
+    &sp_verb_eval,
+    &sp_verb_run,
 
     /* look */
     &sp_verb_techniques,

@@ -1,0 +1,107 @@
+/* cli/machine.c - this machine as the working verbs see it: features, prices,
+ * and rates measured in a moment.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include <unistd.h>
+
+#include "work.h"
+
+void work_machine(const struct verb_common *c, struct sp_machine *m)
+{
+    struct sp_machine here = { .name = "this machine", .features = sp_cpu_features(), .currency = "EUR", .pue = 1 };
+    here.cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    here.threads = c->place.threads > 0 ? (int)c->place.threads : here.cores;
+    here.memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (c->place.price_per_kwh >= 0)
+        here.price_per_kwh = c->place.price_per_kwh;
+    if (c->place.price_per_hour >= 0)
+        here.price_per_hour = c->place.price_per_hour;
+    if (c->place.currency)
+        snprintf(here.currency, sizeof here.currency, "%.3s", c->place.currency);
+    *m = here;
+}
+
+double work_process_bytes(void)
+{
+    double pages = 0;
+    char text[128] = "";
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return 0;
+    long long size, resident;
+    if (fgets(text, sizeof text, f) && sscanf(text, "%lld %lld", &size, &resident) == 2)
+        pages = (double)resident;
+    fclose(f);
+    return pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- rates ---- */
+
+enum { PROBE_RUNS = 3 };
+
+static void collect(const struct sp_live *l, enum sp_run run, struct sp_rates *rates)
+{
+    const struct sp_exec *x = &l->exec[run];
+    const struct sp_program *p = x->program;
+    for (int i = 0; i < p->n; i++) {
+        double seconds = 0, flops = 0, bytes = 0;
+        for (int j = 0; j < p->n; j++)
+            if (p->step[j].row == p->step[i].row) {
+                seconds += x->seconds[j];
+                flops += p->step[j].flops;
+                bytes += p->step[j].bytes;
+            }
+        struct sp_rate r = { .how = SP_HOW_COUNTER };
+        bool products = !strncmp(p->step[i].kernel->name, "gemm", 4) || !strncmp(p->step[i].kernel->name, "attention", 9);
+        snprintf(r.row, sizeof r.row, "%s", p->step[i].row->name);
+        if (seconds <= 0)
+            continue;
+        if (products)
+            r.flops_per_s = PROBE_RUNS * flops / seconds;
+        else
+            r.bytes_per_s = PROBE_RUNS * bytes / seconds;
+        sp_rates_put(rates, &r);
+    }
+}
+
+static enum sp_status probe_family(enum sp_family family, const struct sp_machine *m, struct sp_pool *pool, enum sp_format compute, struct sp_rates *rates,
+                                   struct sp_err *err)
+{
+    struct sp_model_config c = { .family = family, .vocab = 2048, .context = 256, .layers = 2, .width = 256, .heads = 4, .tied = true, .bos = -1,
+                                 .activation = family == SP_FAMILY_LLAMA ? SP_SILU : SP_GELU };
+    struct sp_train_shape t = { .batch = 4, .tokens = 256, .score_batch = -1, .compute = compute, .adamw = { 0.9, 0.95, 1e-8, 0.1, NULL } };
+    struct sp_job job;
+    struct sp_live live;
+    TRY(sp_model_config_finish(&c, err));
+    TRY(sp_step_train(&c, &t, m, NULL, NULL, &job, err));
+    enum sp_status st = sp_live_new(&live, &job, pool, true, err);
+    if (!st) {
+        st = sp_live_init(&live, 1, err);
+        for (int i = 0; !st && i < PROBE_RUNS + 1; i++) {
+            for (int s = 0; i == 1 && s < SP_RUNS; s++) /* the first run only warms up */
+                if (job.has[s])
+                    memset(live.exec[s].seconds, 0, (size_t)job.program[s].n * sizeof(double));
+            memset(sp_live_at(&live, SP_RUN_MICRO, "targets"), 0, (size_t)(t.batch * t.tokens) * 4);
+            memset(sp_live_at(&live, SP_RUN_MICRO, "ids"), 0, (size_t)(t.batch * t.tokens) * 4);
+            memset(sp_live_at(&live, SP_RUN_MICRO, "weights"), 0, (size_t)(t.batch * t.tokens) * 4);
+            sp_live_run(&live, SP_RUN_MICRO);
+            *(float *)sp_live_at(&live, SP_RUN_UPDATE, "lr") = 0;
+            *(float *)sp_live_at(&live, SP_RUN_UPDATE, "max_norm") = 1;
+            *(int32_t *)sp_live_at(&live, SP_RUN_UPDATE, "step") = 1;
+            sp_live_run(&live, SP_RUN_UPDATE);
+        }
+        if (!st) {
+            collect(&live, SP_RUN_MICRO, rates);
+            collect(&live, SP_RUN_UPDATE, rates);
+        }
+        sp_live_clear(&live);
+    }
+    sp_job_clear(&job);
+    return st;
+}
+
+enum sp_status work_probe(const struct sp_machine *m, struct sp_pool *pool, enum sp_format compute, struct sp_rates *rates, struct sp_err *err)
+{
+    TRY(probe_family(SP_FAMILY_GPT2, m, pool, compute, rates, err));
+    return probe_family(SP_FAMILY_LLAMA, m, pool, compute, rates, err);
+}
