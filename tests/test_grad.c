@@ -14,14 +14,9 @@
 
 #include "grad_cases_elem.h"
 #include "grad_cases_matmul.h"
-#if __has_include("grad_cases_move.c")
-#include "grad_cases_move.c"
-#define MOVE_CASES grad_cases_move,
-#else
-#define MOVE_CASES
-#endif
+#include "grad_cases_move.h"
 
-static const struct grad_case *const tables[] = { grad_cases_matmul, MOVE_CASES grad_cases_elem };
+static const struct grad_case *const tables[] = { grad_cases_matmul, grad_cases_move, grad_cases_elem };
 static struct sp_random noise = { .key = 7 };
 static long compared;
 
