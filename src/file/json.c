@@ -14,7 +14,10 @@ static _Thread_local bool ran_out; /* jansson calls some of these syntax errors 
 static void *take(size_t bytes)
 {
     void *p = sp_alloc(bytes);
-    ran_out = ran_out || !p;
+    if (!p) { /* a second try: jansson 2.14's lexer goes on without the room it asked for */
+        ran_out = true;
+        p = sp_alloc(bytes);
+    }
     return p;
 }
 
@@ -50,8 +53,10 @@ enum sp_status sp_json_parse(json_t **out, const char *text, size_t n, const cha
         return sp_fail(err, SP_LIMIT, "the JSON of %s is nested deeper than %d", what, DEPTH_MAX);
     ran_out = false;
     json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
-    if (!j && ran_out)
+    if (ran_out) { /* also when jansson went on: it drops the character it had no room for */
+        json_decref(j);
         return sp_fail(err, SP_NOMEM, "no memory for the JSON of %s", what);
+    }
     if (!j)
         return sp_fail(err, SP_FORMAT, "%s is not sound JSON: line %d column %d: %s", what, e.line, e.column, e.text);
     *out = j;
