@@ -139,6 +139,10 @@ static const struct {
       "e| \xe4\xb8\xad\xe6\x96\x87| '|S" },
     { "llama3", "\\p{N}{1,3}", "12345 'LL \n\n x", "123|45| '|LL| \n\n| x" },
     { "llama3", "\\p{N}{1,3}", "it'S(foo)\r\n end", "it|'S|(foo|)\r\n| end" },
+    { "llama3", "\\p{N}{1,3}",
+      "x'\xc5\xbf"
+      "abc",
+      "x|'\xc5\xbf|abc" },
     { "qwen2", "\\p{N}", "a1234 b", "a|1|2|3|4| b" },
 };
 
