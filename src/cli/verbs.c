@@ -3,10 +3,11 @@
 #include <string.h>
 #include "verb.h"
 
-extern const struct verb sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_techniques;
+extern const struct verb sp_verb_demo, sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_techniques;
 
 const struct verb *const sp_verbs[] = {
     /* the whole story */
+    &sp_verb_demo,
 
     /* work */
     &sp_verb_train,
