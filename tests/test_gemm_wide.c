@@ -15,8 +15,10 @@
 #include "kernel_cases_gemm.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"
+#ifndef SP_W
 #define SP_W 16
 #define SP_GEMM_MR 12
+#endif
 #define SP_GEMM_NAME wide
 #include "../src/kernel/gemm.h"
 SP_GEMM_ROW(wide)
@@ -56,7 +58,7 @@ static struct sp_gemm_args packed(const struct sp_gemm_args *g, const struct sp_
     struct sp_pack_args p = { .src = g->b, .n = g->n, .k = g->k, .trans = g->trans, .src_format = g->b_format };
     p.dst = sp_alloc((size_t)row->pack_bytes(g));
     assert_non_null(p.dst);
-    for (int64_t t = 0; t < (g->n + 31) / 32; t++)
+    for (int64_t t = 0; t < (g->n + NR - 1) / NR; t++)
         row->pack(&p, t, scratch);
     to.b = p.dst;
     to.b_packed = 1;

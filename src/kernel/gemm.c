@@ -21,7 +21,7 @@ static int64_t gemm_tasks(const void *args, int phase)
 
 enum { TASKS_WANTED = 16, SIDE_MIN = 96 };
 
-/* Tiles of nearly equal size, whole numbers of 48 rows (4 * 12, 8 * 6) and 32 columns. */
+/* Tiles of nearly equal size, whole numbers of 24 rows (2 * 12, 3 * 8, 4 * 6) and 32 columns. */
 static int64_t even(int64_t n, int64_t most, int64_t unit)
 {
     int64_t count = parts(n, most), size = parts(parts(n, count), unit) * unit;
@@ -38,7 +38,7 @@ struct sp_gemm_cut sp_gemm_cut(const struct sp_gemm_args *g)
         else
             cols /= 2;
     }
-    rows = even(g->m, rows, 12);
+    rows = even(g->m, rows, 24);
     cols = even(g->n, cols, 32);
     return (struct sp_gemm_cut){ rows, cols, parts(g->m, rows), parts(g->n, cols) };
 }
@@ -73,6 +73,8 @@ static const struct sp_kernel_row gemm_rows[] = {
 #if defined(__x86_64__)
     VECTOR_ROW(avx512, SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
     VECTOR_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
+#elif defined(__aarch64__)
+    VECTOR_ROW(neon, SP_CPU_NEON),
 #endif
     { .name = "gemm.dnnl", .needs = SP_CPU_DNNL, .fn = sp_gemm_dnnl, .fits = sp_gemm_dnnl_fits, .tasks = sp_gemm_dnnl_tasks, .tolerance = 1e-4f },
     { .name = "gemm.portable", .fn = SP_FN(gemm) },

@@ -16,6 +16,7 @@
 
 SP_GEMM_ROW(avx2)
 SP_GEMM_ROW(avx512)
+SP_GEMM_ROW(neon)
 
 /* A task of a vector row computes at most ROWS by COLS elements of c; k is cut in pieces of DEPTH. */
 enum { SP_GEMM_ROWS = 384, SP_GEMM_COLS = 512, SP_GEMM_DEPTH = 256, SP_GEMM_A_ROWS = 192, SP_GEMM_FEW = 4, SP_GEMM_SLACK = 16 };
