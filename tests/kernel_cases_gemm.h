@@ -32,7 +32,7 @@ static void gemm_buffers(struct kernel_case *c, struct sp_gemm_args *g, bool bia
 
 static void gemm_make(struct kernel_case *c, int number)
 {
-    static const int64_t most[6][3] = { { 4, 300, 700 }, { 30, 30, 30 }, { 70, 70, 300 }, { 5, 140, 40 }, { 200, 40, 20 }, { 25, 70, 600 } };
+    static const int64_t most[6][3] = { { 9, 300, 700 }, { 30, 30, 30 }, { 70, 70, 300 }, { 10, 140, 40 }, { 200, 40, 20 }, { 25, 70, 600 } };
     const int64_t *size = most[number % 6];
     struct sp_gemm_args g = { .m = case_between(c, 1, size[0]), .n = case_between(c, 1, size[1]), .k = case_between(c, 1, size[2]) };
     g.trans = number / 6 % 4;

@@ -346,7 +346,8 @@ static void run_tile(const struct sp_gemm_args *g, int64_t task, float *scratch)
 
 /* ---- few rows ---- */
 
-struct few { const struct sp_gemm_args *g; const float *x; int64_t ldx; };
+/* Up to four rows of c, from row i0; x: the same rows of a. */
+struct few { const struct sp_gemm_args *g; const float *x; int64_t ldx, i0; int m; };
 
 static void finish(const struct sp_gemm_args *g, int64_t i, int64_t j, float v)
 {
@@ -361,7 +362,7 @@ ALWAYS void dots(const struct few *f, int64_t j, const int rows, const int m, co
     const struct sp_gemm_args *g = f->g;
     const int step = format == SP_Q8_0 ? Q : SP_W;
     const int64_t whole = format == SP_Q8_0 && g->ldb % Q ? 0 : g->k / step * step;
-    sp_vf sum[4][SP_GEMM_FEW];
+    sp_vf sum[4][4];
     UNROLL
     for (int r = 0; r < rows; r++)
         UNROLL
@@ -388,28 +389,34 @@ ALWAYS void dots(const struct few *f, int64_t j, const int rows, const int m, co
                     sum[r][i] = SP_FMA(w, sp_vload(f->x + i * f->ldx + l), sum[r][i]);
             }
         }
+    sp_vf total[4][4]; /* in memory, where sums must not be */
     UNROLL
     for (int r = 0; r < rows; r++)
         UNROLL
+        for (int i = 0; i < m; i++)
+            total[r][i] = sum[r][i];
+    for (int r = 0; r < rows; r++)
         for (int i = 0; i < m; i++) {
-            float v = sp_vsum(sum[r][i]);
+            float v = sp_vsum(total[r][i]);
             for (int64_t l = whole; l < g->k; l++)
                 v += sp_load(g->b, (j + r) * g->ldb + l, format) * f->x[i * f->ldx + l];
-            finish(g, i, j + r, v);
+            finish(g, f->i0 + i, j + r, v);
         }
 }
 
-/* Rows of c in ones and twos: registers hold 4 times 2 sums. */
-#define DOTS(name, format)                                                                              \
-    static void name(const struct few *f, int64_t j, int64_t end)                                       \
-    {                                                                                                   \
-        int m = (int)f->g->m;                                                                           \
-        for (; j + 4 <= end; j += 4)                                                                    \
-            m == 1 ? dots(f, j, 4, 1, format) : m == 2 ? dots(f, j, 4, 2, format) :                     \
-            m == 3 ? dots(f, j, 4, 3, format) : dots(f, j, 4, 4, format);                               \
-        for (; j < end; j++)                                                                            \
-            m == 1 ? dots(f, j, 1, 1, format) : m == 2 ? dots(f, j, 1, 2, format) :                     \
-            m == 3 ? dots(f, j, 1, 3, format) : dots(f, j, 1, 4, format);                               \
+/* Rows of b at once: as many as leave their sums in registers. */
+#define DOTS(name, format)                                                       \
+    static void name(const struct few *f, int64_t j, int64_t end)                \
+    {                                                                            \
+        for (; f->m <= 2 && j + 4 <= end; j += 4)                                \
+            f->m == 1 ? dots(f, j, 4, 1, format) : dots(f, j, 4, 2, format);     \
+        for (; f->m > 2 && j + 2 <= end; j += 2)                                 \
+            f->m == 3 ? dots(f, j, 2, 3, format) : dots(f, j, 2, 4, format);     \
+        for (; j < end; j++)                                                     \
+            f->m == 1   ? dots(f, j, 1, 1, format)                               \
+            : f->m == 2 ? dots(f, j, 1, 2, format)                               \
+            : f->m == 3 ? dots(f, j, 1, 3, format)                               \
+                        : dots(f, j, 1, 4, format);                              \
     }
 DOTS(dots_f32, SP_F32)
 DOTS(dots_f16, SP_F16)
@@ -421,10 +428,10 @@ enum { FEW_COLS = 128 };
 static void columns(const struct few *f, int64_t j, int64_t cols, float *temp)
 {
     const struct sp_gemm_args *g = f->g;
-    float sum[SP_GEMM_FEW][FEW_COLS] = { { 0 } };
+    float sum[4][FEW_COLS] = { { 0 } };
     for (int64_t l = 0; l < g->k; l++) {
         const float *w = decode(temp, g->b, l * g->ldb + j, cols, g->b_format);
-        for (int64_t i = 0; i < g->m; i++) {
+        for (int i = 0; i < f->m; i++) {
             sp_vf x = sp_vsplat(f->x[i * f->ldx + l]);
             int64_t p = 0;
             for (; p + SP_W <= cols; p += SP_W)
@@ -433,9 +440,9 @@ static void columns(const struct few *f, int64_t j, int64_t cols, float *temp)
                 sum[i][p] += f->x[i * f->ldx + l] * w[p];
         }
     }
-    for (int64_t i = 0; i < g->m; i++)
+    for (int i = 0; i < f->m; i++)
         for (int64_t p = 0; p < cols; p++)
-            finish(g, i, j + p, sum[i][p]);
+            finish(g, f->i0 + i, j + p, sum[i][p]);
 }
 
 static bool is_few(const struct sp_gemm_args *g)
@@ -453,7 +460,7 @@ static int64_t few_part(const struct sp_gemm_args *g)
 
 static void run_few(const struct sp_gemm_args *g, int64_t task, float *scratch)
 {
-    struct few f = { g, g->a, g->lda };
+    struct few f = { .g = g, .x = g->a, .ldx = g->lda };
     int64_t part = few_part(g), j = task * part, end = j + part < g->n ? j + part : g->n;
     if (g->a_format != SP_F32) {
         for (int64_t i = 0; i < g->m; i++)
@@ -461,13 +468,16 @@ static void run_few(const struct sp_gemm_args *g, int64_t task, float *scratch)
         f.x = scratch + FEW_COLS;
         f.ldx = g->k;
     }
-    if (!(g->trans & 2))
-        columns(&f, j, end - j, scratch);
-    else
-        (g->b_format == SP_F32    ? dots_f32
-         : g->b_format == SP_F16  ? dots_f16
-         : g->b_format == SP_BF16 ? dots_bf16
-                                  : dots_q8_0)(&f, j, end);
+    for (; f.i0 < g->m; f.i0 += 4, f.x += 4 * f.ldx) {
+        f.m = g->m - f.i0 < 4 ? (int)(g->m - f.i0) : 4;
+        if (!(g->trans & 2))
+            columns(&f, j, end - j, scratch);
+        else
+            (g->b_format == SP_F32    ? dots_f32
+             : g->b_format == SP_F16  ? dots_f16
+             : g->b_format == SP_BF16 ? dots_bf16
+                                      : dots_q8_0)(&f, j, end);
+    }
 }
 
 /* ---- the row ---- */
