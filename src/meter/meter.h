@@ -39,6 +39,9 @@ int sp_meter_phases(const struct sp_meter *m);
 const char *sp_meter_phase_at(const struct sp_meter *m, int i, struct sp_cost *out);
 json_t *sp_meter_phases_json(const struct sp_meter *m);   /* {"phase": cost, ...}; new reference or NULL */
 
+/* Reads the counters, so that none wraps unseen (RAPL: every few minutes); phases and events do it too. */
+void sp_meter_tick(struct sp_meter *m);
+
 /* After sp_meter_end: the share of the energy that the machine would have taken idle
  * (0 when unknown), and in words where the energy figure comes from. */
 double sp_meter_idle_share(const struct sp_meter *m);
