@@ -287,8 +287,8 @@ static void drop(struct model *m)
 }
 
 static const char *const little[] = {
-    "{\"model_type\":\"llama\",\"hidden_size\":16,\"intermediate_size\":24,\"num_attention_heads\":4,\"num_key_value_heads\":2,"
-    "\"num_hidden_layers\":2,\"vocab_size\":33,\"max_position_embeddings\":8,\"attention_bias\":true,\"mlp_bias\":true}",
+    ("{\"model_type\":\"llama\",\"hidden_size\":16,\"intermediate_size\":24,\"num_attention_heads\":4,\"num_key_value_heads\":2,"
+    "\"num_hidden_layers\":2,\"vocab_size\":33,\"max_position_embeddings\":8,\"attention_bias\":true,\"mlp_bias\":true}"),
     "{\"model_type\":\"gpt2\",\"n_embd\":16,\"n_head\":2,\"n_layer\":2,\"n_positions\":8,\"vocab_size\":33}",
     "{\"model_type\":\"mlp\",\"input_size\":7,\"hidden_size\":5,\"num_hidden_layers\":2,\"num_labels\":3}",
 };

@@ -395,6 +395,62 @@ static void cache_changes_nothing(void **u)
     }
 }
 
+/* bf16 compute, storage and cache stay near f32. */
+static void bf16_is_near(void **u)
+{
+    (void)u;
+    for (int f = 0; f < SP_FAMILY_MLP; f++) {
+        struct sp_model_config c = small((enum sp_family)f);
+        struct sp_machine m = this_machine();
+        struct training t[2];
+        double loss[2], norm[2];
+        for (int half = 0; half < 2; half++) {
+            struct sp_train_shape shape = { .batch = 3, .compute = half ? SP_BF16 : SP_F32, .recompute = half, .adamw = { .beta1 = 0.9, .eps = 1e-8 } };
+            OK(sp_step_train(&c, &shape, &m, NULL, NULL, &t[half].job, &err));
+            OK(sp_live_new(&t[half].live, &t[half].job, NULL, false, &err));
+            OK(sp_live_init(&t[half].live, 3, &err));
+            loss[half] = loss_of(&t[half], SP_RUN_MICRO);
+            *(float *)sp_live_at(&t[half].live, SP_RUN_UPDATE, "max_norm") = 1;
+            *(int32_t *)sp_live_at(&t[half].live, SP_RUN_UPDATE, "step") = 1;
+            sp_live_run(&t[half].live, SP_RUN_UPDATE);
+            norm[half] = (double)*(const float *)sp_live_at(&t[half].live, SP_RUN_UPDATE, "clip:1");
+            stop_training(&t[half]);
+        }
+        print_message("%s: loss %.5f and %.5f, norm %.5f and %.5f in bf16\n", sp_family_name((enum sp_family)f), loss[0], loss[1], norm[0], norm[1]);
+        assert_true(fabs(loss[0] - loss[1]) < 5e-3 && fabs(norm[0] - norm[1]) < 2e-2 * norm[0]);
+    }
+}
+
+static void serve_once(const struct sp_model_config *c, enum sp_format f, float *logits)
+{
+    struct sp_machine m = this_machine();
+    struct sp_serve_shape shape = { .batch = 1, .prefill = CHUNK, .cache = 24, .compute = f, .stored = f, .cached = f,
+                                    .score_batch = 1, .score_tokens = 8 };
+    struct sp_job job;
+    struct sp_live live;
+    static const int32_t ids[9] = { 1, 5, 3, 2, 7, 9, 10, 4, 6 };
+    OK(sp_step_serve(c, &shape, &m, NULL, NULL, &job, &err));
+    OK(sp_live_new(&live, &job, NULL, false, &err));
+    OK(sp_live_init(&live, 3, &err));
+    memcpy(logits, prefill(&live, ids, 9), (size_t)c->vocab * sizeof *logits);
+    sp_live_clear(&live);
+    sp_job_clear(&job);
+}
+
+static void serving_in_bf16_is_near(void **u)
+{
+    (void)u;
+    for (int f = 0; f < SP_FAMILY_MLP; f++) {
+        struct sp_model_config c = small((enum sp_family)f);
+        float a[16], b[16];
+        c.context = 24;
+        serve_once(&c, SP_F32, a);
+        serve_once(&c, SP_BF16, b);
+        for (int i = 0; i < 11; i++)
+            assert_true(fabs((double)(a[i] - b[i])) < 5e-3);
+    }
+}
+
 /* ---- counts ---- */
 
 static void gpt2_flops_as_the_formula(void **u)
@@ -446,7 +502,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stories_safetensors), cmocka_unit_test(stories_bin), cmocka_unit_test(stories_portable),
         cmocka_unit_test(gradients), cmocka_unit_test(rewrites_change_no_gradient), cmocka_unit_test(loss_falls),
-        cmocka_unit_test(cache_changes_nothing), cmocka_unit_test(gpt2_flops_as_the_formula),
+        cmocka_unit_test(cache_changes_nothing), cmocka_unit_test(bf16_is_near), cmocka_unit_test(serving_in_bf16_is_near),
+        cmocka_unit_test(gpt2_flops_as_the_formula),
         cmocka_unit_test(huge_models_are_counted_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
