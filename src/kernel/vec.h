@@ -159,7 +159,7 @@ static inline void sp_vwrite(void *p, int64_t i, int32_t format, sp_vf v, int64_
 }
 
 /* ---- mathematics: portable/math.c's formulas ---- */
-static inline sp_vf sp_vpower2(sp_vi n) { return (sp_vf)((n + 127) << 23); }
+static inline sp_vf sp_vpower2(sp_vi n) { return (sp_vf)(((sp_vu)n + 127u) << 23); }
 
 /* Full range: denormals, 0 and infinity at the ends, NaN stays. */
 static inline sp_vf sp_vexp(sp_vf x)
@@ -182,9 +182,9 @@ static inline sp_vf sp_vexp(sp_vf x)
 static inline sp_vf sp_vlog(sp_vf x)
 {
     sp_vi tiny = (sp_vi)x < 0x00800000;
-    sp_vi u = (sp_vi)sp_vpick(tiny, x * 16777216.0f, x) + (0x3F800000 - 0x3F3504F3);
-    sp_vf e = __builtin_convertvector((u >> 23) - 127 + (tiny & -24), sp_vf);
-    sp_vf f = (sp_vf)((u & 0x7FFFFF) + 0x3F3504F3) - 1.0f;
+    sp_vu u = (sp_vu)sp_vpick(tiny, x * 16777216.0f, x) + (0x3F800000u - 0x3F3504F3u);
+    sp_vf e = __builtin_convertvector((sp_vi)(u >> 23) - 127 + (tiny & -24), sp_vf);
+    sp_vf f = (sp_vf)((u & 0x7FFFFFu) + 0x3F3504F3u) - 1.0f;
     sp_vf s = f / (2.0f + f), s2 = s * s, half = 0.5f * f * f;
     sp_vf q = SP_FMA(s2, sp_vsplat(2.0f / 9), sp_vsplat(2.0f / 7));
     q = SP_FMA(s2, SP_FMA(s2, q, sp_vsplat(2.0f / 5)), sp_vsplat(2.0f / 3));
