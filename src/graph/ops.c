@@ -10,7 +10,7 @@ const struct sp_op *const sp_ops[] = {
     &sp_op_state,
 
     /* matrix products */
-    &sp_op_matmul,
+    &sp_op_matmul, &sp_op_pack,
 
     /* attention, positions, moving data */
     &sp_op_attention, &sp_op_attention_back, &sp_op_rope_table, &sp_op_rope, &sp_op_cache_append, &sp_op_cast, &sp_op_slice,

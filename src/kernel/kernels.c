@@ -4,7 +4,7 @@
 
 const struct sp_kernel *const sp_kernels[] = {
     /* matrix products */
-    &sp_kernel_gemm,
+    &sp_kernel_gemm, &sp_kernel_pack,
 
 
     /* attention, positions, moving data */

@@ -2,7 +2,8 @@
  * else is small beside.
  *
  * attr.i[0]: trans, bit 0 a is stored [k,m], bit 1 b is stored [n,k].
- * attr.format: of y; by default f32.
+ * attr.format: of y; by default f32.  b in bytes was written by op pack on the same machine: attr.i[1] is then n,
+ * attr.i[2] the format b was stored in; there is no gradient.
  * Inputs a [.., k] (leading dimensions are rows), b [k,n], bias [n] or none, acc
  * [m,n] or none; y is written over acc.  Both gradients are matmuls again.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -15,17 +16,22 @@ static int trans(const struct sp_node *n)
     return (int)n->attr.i[0];
 }
 
+static bool is_packed(const struct sp_type *in)
+{
+    return in[1].format == SP_BYTES;
+}
+
 static struct sizes sizes(const struct sp_node *n, const struct sp_type *in)
 {
     int64_t ar = sp_type_rows(&in[0]), ac = sp_type_cols(&in[0]), br = sp_type_rows(&in[1]), bc = sp_type_cols(&in[1]);
-    return (struct sizes){ trans(n) & 1 ? ac : ar, trans(n) & 2 ? br : bc, trans(n) & 1 ? ar : ac };
+    return (struct sizes){ trans(n) & 1 ? ac : ar, is_packed(in) ? n->attr.i[1] : trans(n) & 2 ? br : bc, trans(n) & 1 ? ar : ac };
 }
 
 static enum sp_status matmul_shape(struct sp_node *n, const struct sp_type *in, struct sp_err *err)
 {
     struct sizes s = sizes(n, in);
     int64_t bk = trans(n) & 2 ? sp_type_cols(&in[1]) : sp_type_rows(&in[1]);
-    if (s.k != bk || in[0].n < 1 || in[1].n != 2)
+    if ((!is_packed(in) && (s.k != bk || in[1].n != 2)) || in[0].n < 1)
         return sp_fail(err, SP_SHAPE, "matmul: [%lld,%lld] times [%lld,%lld]", (long long)s.m, (long long)s.k, (long long)bk, (long long)s.n);
     TRY(op_want(n, in[2].n < 0 || sp_type_elements(&in[2]) == s.n, "a bias as wide as its result", &in[2], err));
     TRY(op_want(n, op_is_float(&in[0]), "a matrix in f32, f16 or bf16", &in[0], err));
@@ -75,8 +81,9 @@ static void matmul_args(const struct sp_node *n, const struct sp_type *in, void 
 {
     struct sp_gemm_args *a = args;
     struct sizes s = sizes(n, in);
-    *a = (struct sp_gemm_args){ .m = s.m, .n = s.n, .k = s.k, .lda = sp_type_cols(&in[0]), .ldb = sp_type_cols(&in[1]), .ldc = s.n,
-                                .trans = trans(n), .a_format = in[0].format, .b_format = in[1].format, .c_format = n->out[0].format };
+    *a = (struct sp_gemm_args){ .m = s.m, .n = s.n, .k = s.k, .lda = sp_type_cols(&in[0]), .ldb = trans(n) & 2 ? s.k : s.n, .ldc = s.n,
+                                .trans = trans(n), .a_format = in[0].format, .c_format = n->out[0].format,
+                                .b_format = is_packed(in) ? (int32_t)n->attr.i[2] : (int32_t)in[1].format, .b_packed = is_packed(in) };
 }
 
 const struct sp_op sp_op_matmul = {

@@ -1,0 +1,21 @@
+/* pack: the portable product reads b as it is stored, so its packed form is a copy. */
+enum { SP_PACK_BLOCK = 65536 };
+
+SP_MAYBE_UNUSED static int64_t sp_pack_size(const struct sp_pack_args *a)
+{
+    int64_t elements = a->n * a->k;
+    switch (a->src_format) {
+    case SP_F16:
+    case SP_BF16: return elements * 2;
+    case SP_Q8_0: return elements / 32 * 34;
+    default: return elements * 4;
+    }
+}
+
+static void sp_pack_portable(const struct sp_pack_args *a, int phase, int64_t task)
+{
+    int64_t size = sp_pack_size(a), i = task * SP_PACK_BLOCK, end = i + SP_PACK_BLOCK < size ? i + SP_PACK_BLOCK : size;
+    (void)phase;
+    for (; i < end; i++)
+        ((unsigned char *)a->dst)[i] = ((const unsigned char *)a->src)[i];
+}
