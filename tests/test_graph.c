@@ -244,6 +244,94 @@ static void printed_mlp_equals_run(void **unused)
     sp_graph_free(g);
 }
 
+/* One layer of the Llama family: shared keys, rotary positions, SwiGLU, tied head, bf16 products. */
+enum { TOKENS = 14, VOCAB = 11, C = 24, HEAD = 6, HEADS = 4, KV = 2, INNER = 20 };
+
+static sp_ref weights(struct sp_graph *g, const char *name, int64_t rows, int64_t cols)
+{
+    return sp_graph_state(g, name, SP_STATE_PARAM, true, cols ? SP_TYPE(SP_F32, rows, cols) : SP_TYPE(SP_F32, rows));
+}
+
+static sp_ref product(struct sp_graph *g, sp_ref x, sp_ref w)
+{
+    struct sp_attr half = { .format = SP_BF16 };
+    return SP_ADD(g, &sp_op_matmul, NULL, SP_ATTR(.i = { 2 }), SP_ADD(g, &sp_op_cast, NULL, &half, x), SP_ADD(g, &sp_op_cast, NULL, &half, w));
+}
+
+static sp_ref normal(struct sp_graph *g, sp_ref x, sp_ref gain)
+{
+    return SP_ADD(g, &sp_op_rmsnorm, NULL, SP_ATTR(.f = { 1e-5 }), x, gain);
+}
+
+static sp_ref attended(struct sp_graph *g, sp_ref x)
+{
+    sp_ref table = sp_graph_add(g, &sp_op_rope_table, NULL, 0, NULL, SP_ATTR(.i = { TOKENS / 2, HEAD }, .f = { 10000 }));
+    sp_ref qkv = product(g, x, weights(g, "qkv", (HEADS + 2 * KV) * HEAD, C));
+    qkv = SP_ADD(g, &sp_op_rope, NULL, SP_ATTR(.i = { HEADS + KV, HEAD, TOKENS / 2 }), qkv, table);
+    sp_ref o = SP_ADD(g, &sp_op_attention, NULL, SP_ATTR(.i = { HEADS, KV, HEAD, 2, 1 }), qkv);
+    return product(g, o, weights(g, "o", C, HEADS * HEAD));
+}
+
+static struct sp_graph *transformer(void)
+{
+    struct sp_graph *g = sp_graph_new();
+    sp_ref table = weights(g, "embed", VOCAB, C), ids = sp_graph_input(g, "ids", SP_TYPE(SP_I32, TOKENS));
+    sp_ref x = SP_ADD(g, &sp_op_embed, NULL, NULL, ids, table);
+    sp_graph_scope(g, 0, "layer.");
+    x = SP_ADD(g, &sp_op_add, NULL, NULL, x, attended(g, normal(g, x, weights(g, "norm1", C, 0))));
+    sp_ref y = normal(g, x, weights(g, "norm2", C, 0));
+    y = SP_ADD(g, &sp_op_glu, NULL, SP_ATTR(.i = { SP_SILU }), product(g, y, weights(g, "gate", INNER, C)), product(g, y, weights(g, "up", INNER, C)));
+    x = SP_ADD(g, &sp_op_add, NULL, NULL, x, product(g, y, weights(g, "down", C, INNER)));
+    sp_graph_scope(g, -1, "%s", "");
+    sp_ref loss = sp_graph_lm_loss(g, normal(g, x, weights(g, "norm3", C, 0)), table, sp_graph_input(g, "targets", SP_TYPE(SP_I32, TOKENS)),
+                                   sp_graph_input(g, "weights", SP_TYPE(SP_F32, TOKENS)), 0, SP_F32);
+    OK(sp_graph_grad(g, loss, &err));
+    return g;
+}
+
+static void printed_transformer_equals_run(void **unused)
+{
+    struct running r;
+    struct sp_graph *g = transformer();
+    int64_t n = 0;
+    (void)unused;
+    start(&r, g, NULL, 0);
+    fill_all(&r, VOCAB);
+    compile_and_compare(&r);
+    const float *d = gradient(&r, "qkv", &n);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)(d[i] * d[i]);
+    assert_true(n == (HEADS + 2 * KV) * HEAD * C && sum > 1e-6 && sum < 1e9);
+    stop(&r);
+    sp_graph_free(g);
+}
+
+/* Fast rows compute the same step up to rounding (bf16 products: a hundredth). */
+static void fast_rows_make_the_same_step(void **unused)
+{
+    struct running slow, fast;
+    struct sp_graph *g = transformer();
+    int64_t n = 0;
+    (void)unused;
+    start(&slow, g, NULL, 0);
+    start(&fast, g, NULL, sp_cpu_features());
+    fill_all(&slow, VOCAB);
+    fill_all(&fast, VOCAB);
+    sp_exec_run(&slow.x);
+    sp_exec_run(&fast.x);
+    const float *a = gradient(&slow, "qkv", &n), *b = gradient(&fast, "qkv", &n);
+    double error = 0, size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        error += (double)((a[i] - b[i]) * (a[i] - b[i]));
+        size += (double)(a[i] * a[i]);
+    }
+    assert_true(n > 0 && error <= 1e-4 * size);
+    stop(&slow);
+    stop(&fast);
+    sp_graph_free(g);
+}
+
 /* ---- errors ---- */
 
 static void failures_stick_and_speak(void **unused)
@@ -265,7 +353,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layout_is_sound),          cmocka_unit_test(gradients_accumulate_in_place),
         cmocka_unit_test(chunks_change_nothing_but_memory), cmocka_unit_test(count_is_analytic),
-        cmocka_unit_test(printed_mlp_equals_run),   cmocka_unit_test(failures_stick_and_speak),
+        cmocka_unit_test(printed_mlp_equals_run),   cmocka_unit_test(printed_transformer_equals_run),
+        cmocka_unit_test(fast_rows_make_the_same_step), cmocka_unit_test(failures_stick_and_speak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
