@@ -52,23 +52,34 @@ static void back_range(const struct back *f, int64_t row, int64_t *lo, int64_t *
     *hi = least(*hi - f->k0, f->keys);
 }
 
-/* One row: s = probabilities, ds = gradients of the scores; 0 outside [lo, hi) up to K. */
-static void back_row(float *s, float *ds, int64_t lo, int64_t hi, float lse, float delta, float scale, float cap)
+struct slope { float lse, delta, scale, cap; };
+
+/* One vector of scores x and gradients of probabilities dp becomes probabilities and gradients of scores. */
+static inline void back_scores(sp_vf *x, sp_vf *dp, const struct slope *r)
 {
-    for (int64_t j = lo / W * W; j < hi; j += W) {
-        sp_vf x = sp_vload(s + j) * sp_vsplat(scale), slope = sp_vsplat(scale);
-        if (cap > 0) {
-            sp_vf y = sp_vtanh(x * sp_vsplat(1 / cap));
-            x = y * sp_vsplat(cap);
-            slope -= slope * y * y;
-        }
-        sp_vf p = sp_vexp(x - sp_vsplat(lse));
-        sp_vstore(s + j, p);
-        sp_vstore(ds + j, p * (sp_vload(ds + j) - sp_vsplat(delta)) * slope);
+    sp_vf y = *x * sp_vsplat(r->scale), by = sp_vsplat(r->scale);
+    if (r->cap > 0) {
+        sp_vf soft = sp_vtanh(y * sp_vsplat(1 / r->cap));
+        y = soft * sp_vsplat(r->cap);
+        by -= by * soft * soft;
     }
-    hi = most(hi, lo);
-    fill(s, 0, lo, 0), fill(ds, 0, lo, 0);
-    fill(s, hi, SP_ATTENTION_K, 0), fill(ds, hi, SP_ATTENTION_K, 0);
+    *x = sp_vexp(y - sp_vsplat(r->lse));
+    *dp = *x * (*dp - sp_vsplat(r->delta)) * by;
+}
+
+/* One row: s = probabilities, ds = gradients of the scores; 0 outside [lo, hi) up to K. */
+static void back_row(float *s, float *ds, int64_t lo, int64_t hi, const struct slope *r)
+{
+    for (int64_t j = 0; j < SP_ATTENTION_K; j += W) {
+        sp_vf zero = { 0 }, p = zero, d = zero;
+        if (j < hi && j + W > lo) {
+            p = sp_vload(s + j), d = sp_vload(ds + j);
+            back_scores(&p, &d, r);
+            sp_vi in = between(j, lo, hi);
+            p = sp_vpick(in, p, zero), d = sp_vpick(in, d, zero);
+        }
+        sp_vstore(s + j, p), sp_vstore(ds + j, d);
+    }
 }
 
 /* Scores, probabilities and dq of MR queries from row i of the block. */
@@ -90,7 +101,7 @@ static void back_strip(struct back *f, int64_t i)
         if (i + r > last || lo >= hi)
             lo = hi = 0;
         int64_t at = lse_at + least(i + r, last);
-        back_row(s + r * ld, ds + r * ld, lo, hi, a->lse[at], a->work[at], a->scale, a->softcap);
+        back_row(s + r * ld, ds + r * ld, lo, hi, &(struct slope){ a->lse[at], a->work[at], a->scale, a->softcap });
     }
     for (int64_t d = 0; d < f->dimp; d += NR)
         tile(f->dq + i * f->dimp + d, f->dimp, ds, ld, 1, f->k + d, f->dimp, n, false);
@@ -120,7 +131,10 @@ static void back_block(struct back *f)
     back_keys(f);
     for (int64_t i = 0; i < f->rows; i++) {
         float *to = f->sum + (f->q0 + i) * f->ld_sum;
-        for (int64_t d = 0; d < a->dim; d++)
+        int64_t d = 0;
+        for (; d + W <= a->dim; d += W)
+            sp_vstore(to + d, sp_vload(to + d) + sp_vload(f->dq + i * f->dimp + d));
+        for (; d < a->dim; d++)
             to[d] += f->dq[i * f->dimp + d];
     }
 }

@@ -18,6 +18,12 @@ static inline int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to;
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
+static inline void fill(float *s, int64_t from, int64_t to, float v)
+{
+    for (int64_t j = from; j < to; j++)
+        s[j] = v;
+}
+
 #define TILE_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define TILE_ZERO(i) sp_vf c##i##0 = { 0 }, c##i##1 = { 0 };
 #define TILE_OLD(i) c##i##0 = sp_vload(c + i * ldc), c##i##1 = sp_vload(c + i * ldc + W);
@@ -44,21 +50,28 @@ static inline void tile(float *c, int64_t ldc, const float *a, int64_t ars, int6
     TILE_ROWS(TILE_STORE)
 }
 
-/* to[rows, dimp] = rows of x[.., ld] from column 0, zero beyond dim and beyond rows up to rows_padded; times scale. */
+/* to[dim] = numbers `at`.. of x, times scale. */
+static void load_row(float *to, const void *x, int64_t at, int64_t dim, float scale, int format)
+{
+    sp_vf by = sp_vsplat(scale);
+    int64_t d = 0;
+    if (format == SP_F16) {
+        sp_formats[SP_F16].decode(to, (const uint16_t *)x + at, dim);
+        x = to, at = 0, format = SP_F32;
+    }
+    for (; d + W <= dim; d += W)
+        sp_vstore(to + d, sp_vget(x, at + d, format) * by);
+    if (d < dim)
+        sp_vput_n(to, d, SP_F32, sp_vget_n(x, at + d, format, dim - d) * by, dim - d);
+}
+
+/* to[padded, dimp] = rows of x[.., ld], zero beyond dim and beyond rows; times scale. */
 static void load_rows(float *to, int64_t dimp, const void *x, int64_t at, int64_t ld, int64_t rows, int64_t padded,
                       int64_t dim, float scale, int format)
 {
-    const struct sp_format_row *f = &sp_formats[format];
-    for (int64_t r = 0; r < rows; r++, to += dimp) {
-        const char *row = (const char *)x + (at + r * ld) * f->bytes;
-        if (format == SP_F32)
-            memcpy(to, row, (size_t)dim * 4);
-        else
-            f->decode(to, row, dim);
-        for (int64_t d = 0; scale != 1 && d < dim; d++)
-            to[d] *= scale;
-        for (int64_t d = dim; d < dimp; d++)
-            to[d] = 0;
+    for (int64_t r = 0; r < rows; r++, to += dimp, at += ld) {
+        load_row(to, x, at, dim, scale, format);
+        fill(to, dim, dimp, 0);
     }
     memset(to, 0, (size_t)((padded - rows) * dimp) * 4);
 }
@@ -82,11 +95,15 @@ static void transpose_rows(float *to, int64_t ldt, const float *x, int64_t ldx, 
 
 static void store_row(void *y, int64_t at, const float *x, int64_t n, int format)
 {
-    const struct sp_format_row *f = &sp_formats[format];
-    if (format == SP_F32)
-        memcpy((float *)y + at, x, (size_t)n * 4);
-    else
-        f->encode((char *)y + at * f->bytes, x, n);
+    int64_t d = 0;
+    if (format == SP_F16) {
+        sp_formats[SP_F16].encode((uint16_t *)y + at, x, n);
+        return;
+    }
+    for (; d + W <= n; d += W)
+        sp_vput(y, at + d, format, sp_vload(x + d));
+    if (d < n)
+        sp_vput_n(y, at + d, format, sp_vget_n(x, d, SP_F32, n - d), n - d);
 }
 
 /* s[n] = cap tanh(s / cap), n a multiple of W. */
@@ -96,39 +113,68 @@ static void soften(float *s, int64_t n, float cap)
         sp_vstore(s + j, sp_vtanh(sp_vload(s + j) * sp_vsplat(1 / cap)) * sp_vsplat(cap));
 }
 
-static void fill(float *s, int64_t from, int64_t to, float v)
+/* All ones in the lanes of columns j.. that lie in [lo, hi). */
+static inline sp_vi between(int64_t j, int64_t lo, int64_t hi)
 {
-    for (int64_t j = from; j < to; j++)
-        s[j] = v;
+    static const int32_t lane[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    sp_vi at;
+    memcpy(&at, lane, sizeof at);
+    return (at >= (int32_t)(lo - j)) & (at < (int32_t)(hi - j));
+}
+
+/* o and l as they would be had the largest score been `top` all along. */
+static void shrink(float *o, int64_t dimp, float *m, float *l, float top)
+{
+    float by = *m > -INFINITY ? sp_vexp(sp_vsplat(*m - top))[0] : 0;
+    *l *= by;
+    *m = top;
+    for (int64_t d = 0; d < dimp; d += W)
+        sp_vstore(o + d, sp_vload(o + d) * sp_vsplat(by));
+}
+
+/* exp of x <= 0, short: below -87 the smallest normal number, which no sum of these notices. */
+static inline sp_vf exp_below(sp_vf x)
+{
+    x = sp_vpick(x < -87.0f, sp_vsplat(-87), x);
+    sp_vf shifted = SP_FMA(x, sp_vsplat(1.44269504f), sp_vsplat(12582912.0f)), n = shifted - 12582912.0f;
+    sp_vf r = SP_FMA(n, sp_vsplat(2.12194440e-4f), SP_FMA(n, sp_vsplat(-0.693359375f), x));
+    sp_vf p = SP_FMA(sp_vsplat(1.0f / 720), r, sp_vsplat(1.0f / 120));
+    p = SP_FMA(p, r, sp_vsplat(1.0f / 24));
+    p = SP_FMA(p, r, sp_vsplat(1.0f / 6));
+    p = SP_FMA(p, r, sp_vsplat(0.5f));
+    p = SP_FMA(p, r * r, r) + 1.0f;
+    return (sp_vf)((sp_vi)p + ((sp_vi)shifted << 23));
+}
+
+/* The largest of s[lo, hi), or m. */
+static float largest(const float *s, int64_t lo, int64_t hi, float m)
+{
+    sp_vf top = sp_vsplat(m);
+    for (int64_t j = lo / W * W; j < hi; j += W) {
+        sp_vf x = sp_vload(s + j);
+        if (j < lo || j + W > hi)
+            x = sp_vpick(between(j, lo, hi), x, sp_vsplat(m));
+        top = sp_vmax(top, x);
+    }
+    return sp_vtop(top);
 }
 
 /* One row of scores of one block of keys joins the running softmax (Milakov & Gimelshein 2018): columns [lo, hi)
  * of s[n] become exp(s - m), the rest 0; o[dimp] and l are rescaled to the new maximum m. */
 static void join(float *s, int64_t lo, int64_t hi, int64_t n, float *m, float *l, float *o, int64_t dimp)
 {
-    if (lo >= hi) {
-        fill(s, 0, n, 0);
-        return;
-    }
-    fill(s, 0, lo, -INFINITY);
-    fill(s, hi, n, -INFINITY);
-    float top = *m;
-    sp_vf vtop = sp_vload(s), sum = { 0 };
-    for (int64_t j = W; j < n; j += W)
-        vtop = sp_vmax(vtop, sp_vload(s + j));
-    top = sp_vtop(vtop) > top ? sp_vtop(vtop) : top;
-    for (int64_t j = 0; j < n; j += W)
-        sp_vstore(s + j, sp_vexp(sp_vload(s + j) - sp_vsplat(top)));
-    fill(s, 0, lo, 0);
-    fill(s, hi, n, 0);
-    for (int64_t j = 0; j < n; j += W)
-        sum += sp_vload(s + j);
-    if (top != *m) {
-        float shrink = *m > -INFINITY ? sp_vexp(sp_vsplat(*m - top))[0] : 0;
-        *l *= shrink;
-        for (int64_t d = 0; d < dimp; d += W)
-            sp_vstore(o + d, sp_vload(o + d) * sp_vsplat(shrink));
-        *m = top;
+    float top = lo < hi ? largest(s, lo, hi, *m) : *m;
+    sp_vf vm = sp_vsplat(top), sum = { 0 };
+    if (top > *m)
+        shrink(o, dimp, m, l, top);
+    for (int64_t j = 0; j < n; j += W) {
+        sp_vf p = { 0 };
+        if (j >= lo && j + W <= hi)
+            p = exp_below(sp_vload(s + j) - vm);
+        else if (j < hi && j + W > lo)
+            p = sp_vpick(between(j, lo, hi), exp_below(sp_vload(s + j) - vm), p);
+        sum += p;
+        sp_vstore(s + j, p);
     }
     *l += sp_vsum(sum);
 }

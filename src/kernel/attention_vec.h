@@ -170,8 +170,6 @@ static void flash_few_row(struct flash *f, int64_t r, int64_t k0, int64_t n)
     if (lo >= hi)
         return;
     dots(f->s + lo, f->q + r * f->dimp, f->k_at + lo * f->ldk, f->ldk, hi - lo, f->dimp);
-    fill(f->s, hi, up(hi, W), 0);
-    fill(f->s, 0, lo, 0);
     if (f->a->softcap > 0)
         soften(f->s, up(hi, W), f->a->softcap);
     join(f->s, lo, hi, up(hi, W), f->m + r, f->l + r, f->o + r * f->dimp, f->dimp);

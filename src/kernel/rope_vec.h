@@ -32,7 +32,7 @@ static const float *row_in(float *room, const void *x, int64_t at, int64_t n, in
 {
     if (format == SP_F32)
         return (const float *)x + at;
-    sp_formats[format].decode(room, (const char *)x + at * sp_formats[format].bytes, n);
+    load_row(room, x, at, n, 1, format);
     return room;
 }
 
