@@ -168,8 +168,10 @@ void SP_ROW(binary)(const void *args, int phase, int64_t task, void *scratch)
 
 /* ---- dropout ---- */
 
-enum { PHILOX_LANES = SP_W / 2, PHILOX_GROUPS = 4, PHILOX_ELEMENTS = 4 * PHILOX_LANES * PHILOX_GROUPS };
+/* Two vectors of counters at a time, so that one's products hide the other's. */
+enum { PHILOX_LANES = SP_W / 2, PHILOX_ELEMENTS = 4 * 2 * PHILOX_LANES };
 typedef uint64_t wide __attribute__((vector_size(SP_W * 4)));
+struct philox { wide c0, c1, c2, c3; };
 
 /* Products of the low halves of 64-bit lanes. */
 static inline wide low_product(wide a, uint32_t b)
@@ -183,33 +185,42 @@ static inline wide low_product(wide a, uint32_t b)
 #endif
 }
 
-/* The words of counters first.. in order; only the low halves of lanes mean something until the end. */
-static void philox_words(uint64_t key, uint64_t first, uint32_t stream, uint64_t out[PHILOX_ELEMENTS / 2])
+/* Only the low halves of lanes mean something until the end. */
+static inline struct philox philox_start(uint64_t first, uint32_t stream)
 {
-    wide c0[PHILOX_GROUPS], c1[PHILOX_GROUPS], c2[PHILOX_GROUPS], c3[PHILOX_GROUPS];
+    wide c = (wide){ 0 } + first;
+    for (int l = 0; l < PHILOX_LANES; l++)
+        c[l] += (uint64_t)l;
+    return (struct philox){ c, c >> 32, (wide){ 0 } + stream, { 0 } };
+}
+
+static inline struct philox philox_round(struct philox p, uint32_t k0, uint32_t k1)
+{
+    wide a = low_product(p.c0, 0xD2511F53u), b = low_product(p.c2, 0xCD9E8D57u);
+    return (struct philox){ (b >> 32) ^ p.c1 ^ (uint64_t)k0, b, (a >> 32) ^ p.c3 ^ (uint64_t)k1, a };
+}
+
+/* Lane l's four words stand at out[2 l]. */
+static inline void philox_finish(struct philox p, uint64_t *out)
+{
+    wide low = (p.c0 & 0xFFFFFFFFu) | p.c1 << 32, high = (p.c2 & 0xFFFFFFFFu) | p.c3 << 32;
+    for (int l = 0; l < PHILOX_LANES; l++) {
+        out[2 * l] = low[l];
+        out[2 * l + 1] = high[l];
+    }
+}
+
+/* The words of counters first.. in order. */
+static inline void philox_words(uint64_t key, uint64_t first, uint32_t stream, uint64_t out[PHILOX_ELEMENTS / 2])
+{
+    struct philox p = philox_start(first, stream), q = philox_start(first + PHILOX_LANES, stream);
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int g = 0; g < PHILOX_GROUPS; g++) {
-        for (int l = 0; l < PHILOX_LANES; l++)
-            c0[g][l] = first + (uint64_t)(g * PHILOX_LANES + l);
-        c1[g] = c0[g] >> 32;
-        c2[g] = (wide){ 0 } + stream;
-        c3[g] = (wide){ 0 };
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+        p = philox_round(p, k0, k1);
+        q = philox_round(q, k0, k1);
     }
-    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
-        for (int g = 0; g < PHILOX_GROUPS; g++) {
-            wide a = low_product(c0[g], 0xD2511F53u), b = low_product(c2[g], 0xCD9E8D57u);
-            c0[g] = (b >> 32) ^ c1[g] ^ (uint64_t)k0;
-            c1[g] = b;
-            c2[g] = (a >> 32) ^ c3[g] ^ (uint64_t)k1;
-            c3[g] = a;
-        }
-    for (int g = 0; g < PHILOX_GROUPS; g++) {
-        wide low = (c0[g] & 0xFFFFFFFFu) | c1[g] << 32, high = (c2[g] & 0xFFFFFFFFu) | c3[g] << 32;
-        for (int l = 0; l < PHILOX_LANES; l++) {
-            out[2 * (g * PHILOX_LANES + l)] = low[l];
-            out[2 * (g * PHILOX_LANES + l) + 1] = high[l];
-        }
-    }
+    philox_finish(p, out);
+    philox_finish(q, out + 2 * PHILOX_LANES);
 }
 
 void SP_ROW(dropout)(const void *args, int phase, int64_t task, void *scratch)

@@ -5,17 +5,26 @@
 
 /* ---- sums over rows ---- */
 
-enum { SUM_VECTORS = SP_ELEM_COLS / SP_W };
-
-static void sum_whole_columns(const struct sp_sum_rows_args *a, int64_t first)
+/* Columns first.. of four vectors, in registers; the loads of later rows are asked for early. */
+static void sum_four(const struct sp_sum_rows_args *a, int64_t first)
 {
-    sp_vf s[SUM_VECTORS];
-    memset(s, 0, sizeof s);
-    for (int64_t i = 0; i < a->m; i++)
-        for (int k = 0; k < SUM_VECTORS; k++)
-            s[k] += sp_vget(a->x, i * a->n + first + k * SP_W, a->x_format);
-    for (int k = 0; k < SUM_VECTORS; k++)
-        sp_vstore(a->y + first + k * SP_W, a->acc ? s[k] + sp_vload(a->acc + first + k * SP_W) : s[k]);
+    enum { AHEAD = 16 };
+    int64_t size = a->x_format == SP_BF16 ? 2 : 4;
+    const char *x = (const char *)a->x + first * size;
+    sp_vf s = { 0 }, t = { 0 }, u = { 0 }, v = { 0 };
+    for (int64_t i = 0; i < a->m; i++, x += a->n * size) {
+        if (i + AHEAD < a->m) {
+            __builtin_prefetch(x + AHEAD * a->n * size);
+            __builtin_prefetch(x + AHEAD * a->n * size + 2 * SP_W * size);
+        }
+        s += sp_vget(x, 0, a->x_format);
+        t += sp_vget(x, SP_W, a->x_format);
+        u += sp_vget(x, 2 * SP_W, a->x_format);
+        v += sp_vget(x, 3 * SP_W, a->x_format);
+    }
+    sp_vf sum[4] = { s, t, u, v };
+    for (int k = 0; k < 4; k++)
+        sp_vstore(a->y + first + k * SP_W, a->acc ? sum[k] + sp_vload(a->acc + first + k * SP_W) : sum[k]);
 }
 
 void SP_ROW(sum_rows)(const void *args, int phase, int64_t task, void *scratch)
@@ -24,10 +33,8 @@ void SP_ROW(sum_rows)(const void *args, int phase, int64_t task, void *scratch)
     int64_t j = task * SP_ELEM_COLS, end = block_end(j, SP_ELEM_COLS, a->n);
     (void)phase;
     (void)scratch;
-    if (end - j == SP_ELEM_COLS) {
-        sum_whole_columns(a, j);
-        return;
-    }
+    for (; j + 4 * SP_W <= end; j += 4 * SP_W)
+        sum_four(a, j);
     for (; j < end; j += SP_W) {
         sp_vf s = { 0 };
         for (int64_t i = 0; i < a->m; i++)
@@ -40,18 +47,23 @@ void SP_ROW(sum_rows)(const void *args, int phase, int64_t task, void *scratch)
 
 /* ---- sums of all, in double ---- */
 
-typedef double doubles __attribute__((vector_size(SP_W * 8)));
+typedef double doubles __attribute__((vector_size(SP_W * 4)));
+typedef float half __attribute__((vector_size(SP_W * 2)));
 
 static double sum_block(const struct sp_sum_args *a, int64_t i, int64_t end)
 {
-    doubles s = { 0 };
+    doubles s = { 0 }, t = { 0 };
     double sum = 0;
     for (; i < end; i += SP_W) {
-        doubles x = __builtin_convertvector(sp_vread(a->x, i, a->x_format, end - i), doubles);
+        sp_vf v = sp_vread(a->x, i, a->x_format, end - i);
+        half h[2];
+        memcpy(h, &v, sizeof v);
+        doubles x = __builtin_convertvector(h[0], doubles), y = __builtin_convertvector(h[1], doubles);
         s += a->kind ? x * x : x;
+        t += a->kind ? y * y : y;
     }
-    for (int l = 0; l < SP_W; l++)
-        sum += s[l];
+    for (int l = 0; l < SP_W / 2; l++)
+        sum += s[l] + t[l];
     return sum;
 }
 
