@@ -148,10 +148,16 @@ enum sp_status sp_step_train(const struct sp_model_config *c, const struct sp_tr
 
 /* ---- serving ---- */
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static enum sp_status make_serving(struct making *k, const struct sp_serve_shape *s, struct sp_err *err)
 {
     static const char *const logits[] = { "logits" }, *const scored[] = { "loss", "nll" };
-    struct sp_build b = { .mode = SP_BUILD_SERVE, .batch = s->batch, .tokens = 1, .cache = s->cache, .positions = k->c->context, .compute = s->compute,
+    int64_t most = larger(k->c->context, larger(s->cache, s->score_tokens)); /* one rotary table for all programs */
+    struct sp_build b = { .mode = SP_BUILD_SERVE, .batch = s->batch, .tokens = 1, .cache = s->cache, .positions = most, .compute = s->compute,
                           .stored = s->stored, .cached = s->cached };
     TRY(simple(k, SP_RUN_DECODE, &b, logits, 1, err));
     if (s->prefill > 1) {
@@ -160,7 +166,7 @@ static enum sp_status make_serving(struct making *k, const struct sp_serve_shape
         TRY(simple(k, SP_RUN_PREFILL, &b, logits, 1, err));
     }
     if (s->score_batch > 0 && s->score_tokens > 0) {
-        b = (struct sp_build){ .mode = SP_BUILD_SCORE, .batch = s->score_batch, .tokens = s->score_tokens, .positions = k->c->context, .compute = s->compute,
+        b = (struct sp_build){ .mode = SP_BUILD_SCORE, .batch = s->score_batch, .tokens = s->score_tokens, .positions = most, .compute = s->compute,
                                .stored = s->stored };
         TRY(simple(k, SP_RUN_SCORE, &b, scored, 2, err));
     }
