@@ -1,7 +1,9 @@
 /* cli/machine.c - this machine as the working verbs see it: features, prices,
  * and rates measured in a moment.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "work.h"
@@ -100,8 +102,80 @@ static enum sp_status probe_family(enum sp_family family, const struct sp_machin
     return st;
 }
 
-enum sp_status work_probe(const struct sp_machine *m, struct sp_pool *pool, enum sp_format compute, struct sp_rates *rates, struct sp_err *err)
+static enum sp_status probe_all(const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates, struct sp_err *err)
 {
-    TRY(probe_family(SP_FAMILY_GPT2, m, pool, compute, rates, err));
-    return probe_family(SP_FAMILY_LLAMA, m, pool, compute, rates, err);
+    struct sp_pool *pool = NULL;
+    TRY(sp_pool_new(&pool, m->threads, err));
+    enum sp_status st = probe_family(SP_FAMILY_GPT2, m, pool, compute, rates, err);
+    if (!st)
+        st = probe_family(SP_FAMILY_LLAMA, m, pool, compute, rates, err);
+    sp_pool_free(pool);
+    return st;
+}
+
+struct probed { enum sp_status status; struct sp_err err; struct sp_rates rates; };
+
+static bool write_all(int fd, const void *p, size_t n)
+{
+    for (const char *at = p; n;) {
+        ssize_t k = write(fd, at, n);
+        if (k <= 0)
+            return false;
+        at += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
+static bool read_all(int fd, void *p, size_t n)
+{
+    for (char *at = p; n;) {
+        ssize_t k = read(fd, at, n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return false;
+        at += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
+static enum sp_status wait_for(pid_t child, int from, struct probed *p, struct sp_err *err)
+{
+    bool whole = read_all(from, p, sizeof *p);
+    close(from);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return whole ? SP_OK : sp_fail(err, SP_IO, "the process that measures rates ended early");
+}
+
+enum sp_status work_probe(const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates, struct sp_err *err)
+{
+    int fd[2];
+    struct probed *p = sp_zalloc(1, sizeof *p);
+    if (!p)
+        return sp_fail(err, SP_NOMEM, "no memory to measure rates");
+    if (pipe(fd)) {
+        sp_free(p);
+        return sp_fail(err, SP_IO, "no pipe: %s", strerror(errno));
+    }
+    pid_t child = fork();
+    if (!child) {
+        p->status = probe_all(m, compute, &p->rates, &p->err);
+        _exit(write_all(fd[1], p, sizeof *p) ? 0 : 1);
+    }
+    close(fd[1]);
+    enum sp_status st = child < 0 ? sp_fail(err, SP_IO, "no process to measure rates in: %s", strerror(errno)) : wait_for(child, fd[0], p, err);
+    if (child < 0)
+        close(fd[0]);
+    if (!st && p->status) {
+        *err = p->err;
+        st = p->status;
+    }
+    if (!st)
+        for (int i = 0; i < p->rates.n; i++)
+            sp_rates_put(rates, &p->rates.at[i]);
+    sp_free(p);
+    return st;
 }

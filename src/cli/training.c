@@ -63,7 +63,7 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
     if (!w->text.valid.n)
         shape.score_batch = -1;
     TRY(sp_step_train(&w->config, &shape, &w->machine, NULL, NULL, &w->job, err));
-    TRY(work_probe(&w->machine, w->pool, shape.compute, &w->rates, err));
+    TRY(work_probe(&w->machine, shape.compute, &w->rates, err));
     predict(w, process);
     return SP_OK;
 }
@@ -138,7 +138,10 @@ static enum sp_status judge(struct work_training *w, bool quiet, struct sp_err *
     sp_progress_begin(&bar, "held-out text", quiet);
     enum sp_status st = sp_judge_tokens(&w->live, &w->text.valid, EVAL_WINDOWS_MAX, &watch, &w->quality, err);
     sp_progress_end(&bar, st ? "stopped" : "scored");
-    return st == SP_INTERRUPTED ? SP_OK : st;
+    if (st != SP_INTERRUPTED)
+        return st;
+    *err = (struct sp_err){ 0 };
+    return SP_OK;
 }
 
 enum sp_status work_training_run(struct work_training *w, const struct verb_common *c, struct book *b, struct sp_err *err)

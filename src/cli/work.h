@@ -17,8 +17,9 @@
 /* ---- machine.c: this machine, with zone and prices of the call ---- */
 void work_machine(const struct verb_common *c, struct sp_machine *m);
 double work_process_bytes(void);             /* resident now */
-/* Rates of the kernel rows this machine picks, from a short profiled run of a small model (about a third of a second). */
-enum sp_status work_probe(const struct sp_machine *m, struct sp_pool *pool, enum sp_format compute, struct sp_rates *rates, struct sp_err *err);
+/* Rates of the kernel rows this machine picks, from a short profiled run of two small models (about half a second), in a
+ * process of its own so that its memory is not this one's. */
+enum sp_status work_probe(const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates, struct sp_err *err);
 
 /* ---- text.c: documents and tokens ---- */
 struct work_text {

@@ -141,6 +141,7 @@ enum sp_status sp_checkpoint_load(const char *folder, struct sp_live *l, int64_t
         st = read_one(p->file[0], p->hash[0], l, step, seconds, err);
     if (st && sp_is_file(p->file[1]) && !read_one(p->file[1], p->hash[1], l, step, seconds, &second)) {
         sp_log(SP_LOG_WARN, "%s; the checkpoint before it is used (step %lld)", sp_err_line(err, line, sizeof line), (long long)*step);
+        *err = (struct sp_err){ 0 };
         st = SP_OK;
     }
     sp_free(p);

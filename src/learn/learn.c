@@ -101,8 +101,10 @@ static enum sp_status evaluate(struct loop *k, int64_t step, struct sp_err *err)
 {
     const struct sp_learn *l = k->l;
     enum sp_status st = sp_judge_tokens(l->live, l->valid, l->how->eval_batches * k->b, NULL, &k->out->valid, err);
-    if (st == SP_INTERRUPTED)
+    if (st == SP_INTERRUPTED) {
+        *err = (struct sp_err){ 0 };
         return SP_OK;
+    }
     TRY(st);
     if (!(k->out->best_valid > 0) || k->out->valid.loss < k->out->best_valid)
         k->out->best_valid = k->out->valid.loss;
@@ -162,8 +164,10 @@ static enum sp_status begin(struct loop *k, struct sp_err *err)
     if (!how->resume || !how->out)
         return SP_OK;
     enum sp_status st = sp_checkpoint_load(how->out, k->l->live, &k->out->begun_at, &k->before, err);
-    if (st == SP_MISSING)
+    if (st == SP_MISSING) {
+        *err = (struct sp_err){ 0 };
         return SP_OK;
+    }
     TRY(st);
     k->out->steps = k->out->begun_at;
     if (k->l->live->job->has[SP_RUN_REFRESH])
