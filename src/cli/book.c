@@ -1,40 +1,75 @@
-/* cli/book.c - measuring a run of this process.
+/* cli/book.c - meter and ledger around one run.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "book.h"
 
-#include <sys/resource.h>
-
-static double cpu_seconds(void)
+static enum sp_status open_ledger(struct book *b, const struct verb_call *call, const struct sp_machine *m, const json_t *recipe,
+                                  const struct sp_cost *predicted, struct sp_err *err)
 {
-    struct rusage r;
-    getrusage(RUSAGE_SELF, &r);
-    return (double)r.ru_utime.tv_sec + (double)r.ru_stime.tv_sec + 1e-6 * (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+    char path[4096];
+    const char *where = sp_verb_ledger_path(&call->common, path, sizeof path);
+    if (!where)
+        return SP_OK;
+    TRY(sp_ledger_open(&b->ledger, where, err));
+    json_t *cost = predicted ? sp_cost_json(predicted) : NULL;
+    struct sp_run_start s = { .verb = call->verb->name, .recipe = recipe, .predicted = cost, .machine = m };
+    enum sp_status st = sp_ledger_start(b->ledger, &s, &b->run, err);
+    json_decref(cost);
+    return st;
 }
 
-static double peak_bytes(void)
+static void close_all(struct book *b)
 {
-    struct rusage r;
-    getrusage(RUSAGE_SELF, &r);
-    return 1024.0 * (double)r.ru_maxrss;
+    sp_ledger_close(b->ledger);
+    sp_meter_free(b->meter);
+    b->ledger = NULL;
+    b->meter = NULL;
 }
 
-enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, struct sp_err *err)
+enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
+                          struct sp_err *err)
 {
-    (void)err;
+    *b = (struct book){ 0 };
+    enum sp_status st = sp_meter_new(&b->meter, m, err);
+    if (!st)
+        st = open_ledger(b, call, m, recipe, predicted, err);
     json_decref(recipe);
-    *b = (struct book){ .call = call, .machine = m, .began = sp_now(), .cpu_began = cpu_seconds() };
-    return SP_OK;
+    if (st)
+        close_all(b);
+    else
+        sp_meter_begin(b->meter);
+    return st;
+}
+
+void book_phase(struct book *b, const char *name)
+{
+    sp_meter_phase(b->meter, name);
 }
 
 enum sp_status book_end(struct book *b, const struct sp_cost *predicted, json_t *quality, const struct sp_err *failed, struct sp_err *err)
 {
-    (void)predicted;
-    (void)failed;
-    (void)err;
+    enum sp_status st = SP_OK;
+    struct sp_hash head;
+    int64_t events;
+    sp_meter_phase(b->meter, NULL);
+    sp_meter_end(b->meter, &b->measured);
+    if (b->ledger) {
+        json_t *phases = sp_meter_phases_json(b->meter);
+        struct sp_run_end e = { .error = failed, .measured = &b->measured, .predicted = predicted, .phases = phases, .quality = quality,
+                                .energy_source = sp_meter_energy_source(b->meter), .idle_share = sp_meter_idle_share(b->meter) };
+        st = sp_ledger_end(b->ledger, b->run, &e, err);
+        if (!st)
+            st = sp_ledger_head(b->ledger, &head, &events, err);
+        if (!st)
+            snprintf(b->head, sizeof b->head, "%s", head.hex);
+        json_decref(phases);
+    }
     json_decref(quality);
-    b->measured = (struct sp_cost){ .time_s = sp_exact(sp_now() - b->began, SP_HOW_COUNTER),
-                                    .cpu_s = sp_exact(cpu_seconds() - b->cpu_began, SP_HOW_COUNTER),
-                                    .memory_peak = sp_exact(peak_bytes(), SP_HOW_COUNTER) };
-    sp_cost_price(&b->measured, b->machine);
-    return SP_OK;
+    close_all(b);
+    return st;
+}
+
+void book_show(const struct book *b, FILE *out)
+{
+    if (b->head[0])
+        fprintf(out, "Booked as run %lld; the ledger's head is %.16s.\n", (long long)b->run, b->head);
 }

@@ -1,18 +1,28 @@
-/* cli/book.h - a run measured from its beginning to its end, and booked.
+/* cli/book.h - a run measured from its beginning to its end, and booked in the
+ * ledger; failed runs too.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SP_BOOK_H
 #define SP_BOOK_H
 #include "../cost/cost.h"
+#include "../ledger/ledger.h"
+#include "../meter/meter.h"
 #include "verb.h"
 
 struct book {
-    const struct verb_call *call;
-    const struct sp_machine *machine;
-    double began, cpu_began;
-    struct sp_cost measured;
+    struct sp_meter *meter;
+    struct sp_ledger *ledger;          /* NULL with --no-ledger        */
+    int64_t run;
+    struct sp_cost measured;           /* after book_end               */
+    char head[65];                     /* of the ledger after book_end */
 };
-/* recipe may be NULL; its reference is taken. */
-enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, struct sp_err *err);
-/* Measures to the end and books it; quality may be NULL, its reference is taken.  failed: the run's own failure, or NULL. */
+/* recipe and predicted may be NULL; recipe's reference is taken. */
+enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
+                          struct sp_err *err);
+/* Names what follows; the phase before ends. */
+void book_phase(struct book *b, const char *name);
+/* Measures to the end, books it, closes everything.  quality may be NULL, its reference is taken.  failed: the run's
+ * own failure, or NULL. */
 enum sp_status book_end(struct book *b, const struct sp_cost *predicted, json_t *quality, const struct sp_err *failed, struct sp_err *err);
+/* "run 12 in /path, head 3f2a..." for a person; nothing with --no-ledger. */
+void book_show(const struct book *b, FILE *out);
 #endif

@@ -10,16 +10,15 @@
 
 void work_machine(const struct verb_common *c, struct sp_machine *m)
 {
-    struct sp_machine here = { .name = "this machine", .features = sp_cpu_features(), .currency = "EUR", .pue = 1 };
-    here.cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    here.threads = c->place.threads > 0 ? (int)c->place.threads : here.cores;
-    here.memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    struct sp_machine here = { 0 };
+    sp_meter_probe(&here, (int)c->place.threads);
+    if (c->place.zone)
+        snprintf(here.zone, sizeof here.zone, "%.15s", c->place.zone);
     if (c->place.price_per_kwh >= 0)
         here.price_per_kwh = c->place.price_per_kwh;
     if (c->place.price_per_hour >= 0)
         here.price_per_hour = c->place.price_per_hour;
-    if (c->place.currency)
-        snprintf(here.currency, sizeof here.currency, "%.3s", c->place.currency);
+    snprintf(here.currency, sizeof here.currency, "%.3s", c->place.currency ? c->place.currency : "EUR");
     *m = here;
 }
 

@@ -149,15 +149,16 @@ enum sp_status work_training_run(struct work_training *w, const struct verb_comm
     bool quiet = c->quiet || c->json;
     struct watching k = { .w = w };
     struct sp_watch watch = { on_event, &k };
-    (void)b;
     TRY(save_tokenizer(w, err));
     TRY(sp_live_new(&w->live, &w->job, w->pool, false, err));
     TRY(begin_weights(w, err));
     struct sp_learn l = { .how = &w->recipe.train, .live = &w->live, .train = &w->text.train, .valid = w->text.valid.n ? &w->text.valid : NULL,
                           .tokenizer = w->tokenizer_path[0] ? w->tokenizer_path : NULL, .watch = &watch };
+    book_phase(b, "train");
     sp_progress_begin(&k.bar, "training", quiet);
     enum sp_status st = sp_learn_run(&l, &w->learned, err);
     sp_progress_end(&k.bar, st ? "stopped" : w->learned.interrupted ? "interrupted, checkpoint written" : w->learned.complete ? "was done already" : "done");
     TRY(st);
+    book_phase(b, "eval");
     return judge(w, quiet, err);
 }

@@ -123,6 +123,7 @@ static enum sp_status tell(struct verb_call *call, struct work_training *w, stru
         printf("Held-out documents: loss %.4f +- %.4f nats a token, perplexity %.2f, %.3f bits a byte (%lld tokens, %lld of %lld windows).\n", q->loss,
                q->loss_stderr, q->perplexity, q->bits_per_byte, (long long)q->tokens, (long long)q->windows, (long long)q->windows_given);
     sp_live_clear(&w->live);
+    book_phase(b, "generate");
     return answer(w, o, show, a, err);
 }
 
@@ -140,7 +141,7 @@ static enum sp_status told_and_booked(struct verb_call *call, struct work_traini
     struct book b;
     struct sp_answer a = { 0 };
     struct sp_err booking;
-    TRY(book_begin(&b, call, &w->machine, sp_recipe_json(&w->recipe), err));
+    TRY(book_begin(&b, call, &w->machine, sp_recipe_json(&w->recipe), &w->predicted, err));
     enum sp_status st = tell(call, w, &b, &a, err);
     enum sp_status booked = book_end(&b, &w->predicted, st || !w->quality.tokens ? NULL : quality_json(&w->quality), st ? err : NULL, &booking);
     if (!st && booked) {
@@ -152,6 +153,7 @@ static enum sp_status told_and_booked(struct verb_call *call, struct work_traini
     if (!st && !call->common.json) {
         say(call, "5. What it cost");
         show_compared(stdout, &w->predicted, &b.measured);
+        book_show(&b, stdout);
     }
     sp_answer_clear(&a);
     return st;

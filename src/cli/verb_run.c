@@ -167,7 +167,7 @@ static enum sp_status run_run(struct verb_call *call, struct sp_err *err)
     work_machine(&call->common, &m);
     sp_signals_install();
     TRY(sp_pool_new(&pool, m.threads, err));
-    enum sp_status st = book_begin(&b, call, &m, json_pack("{s:s}", "model", call->operands[0]), err);
+    enum sp_status st = book_begin(&b, call, &m, json_pack("{s:s}", "model", call->operands[0]), NULL, err);
     if (!st) {
         st = open_and_answer(call, &m, pool, err);
         enum sp_status booked = book_end(&b, NULL, NULL, st ? err : NULL, &booking);

@@ -72,6 +72,7 @@ static void show_result(const struct work_training *w, const struct book *b)
     if (w->recipe.train.out)
         printf("The model is in %s.\n", w->recipe.train.out);
     show_compared(stdout, &w->predicted, &b->measured);
+    book_show(b, stdout);
 }
 
 static json_t *result_json(struct work_training *w, const struct book *b)
@@ -88,7 +89,7 @@ static enum sp_status train_whole(struct verb_call *call, struct work_training *
 {
     struct book b;
     struct sp_err booking;
-    TRY(book_begin(&b, call, &w->machine, sp_recipe_json(&w->recipe), err));
+    TRY(book_begin(&b, call, &w->machine, sp_recipe_json(&w->recipe), &w->predicted, err));
     if (!call->common.quiet && !call->common.json)
         show_cost(stderr, "Predicted:", &w->predicted);
     enum sp_status st = work_training_run(w, &call->common, &b, err);
