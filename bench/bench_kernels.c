@@ -24,9 +24,9 @@
 
 static const struct kernel_cases *const all_cases[] = { kernel_cases_gemm, ATTN_CASES ELEM_CASES };
 
-/* A row is timed about this long a size, and at least RUNS_MIN times. */
+/* A row is timed about this long a size, and up to twice as long for RUNS_MIN runs. */
 static const double seconds_max = 0.25;
-enum { RUNS_MAX = 200, RUNS_MIN = 2, ROWS_MAX = 16 };
+enum { RUNS_MAX = 200, RUNS_MIN = 3, ROWS_MAX = 16 };
 
 static double now(void)
 {
@@ -38,7 +38,7 @@ static double now(void)
 static double best_time(const struct sp_kernel *k, const struct sp_kernel_row *r, const struct kernel_case *c, void *scratch)
 {
     double best = 1e30, from = now();
-    for (int i = 0; i < RUNS_MAX && (i < RUNS_MIN || now() - from < seconds_max); i++) {
+    for (int i = 0; i < RUNS_MAX && (now() - from < seconds_max || (i < RUNS_MIN && now() - from < 2 * seconds_max)); i++) {
         double start = now();
         sp_kernel_run(k, r, c->args, NULL, scratch, SP_SCRATCH_MAX);
         double took = now() - start;

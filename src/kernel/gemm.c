@@ -76,7 +76,9 @@ static const struct sp_kernel_row gemm_rows[] = {
 #elif defined(__aarch64__)
     VECTOR_ROW(neon, SP_CPU_NEON),
 #endif
+#ifdef SP_WITH_DNNL
     { .name = "gemm.dnnl", .needs = SP_CPU_DNNL, .fn = sp_gemm_dnnl, .fits = sp_gemm_dnnl_fits, .tasks = sp_gemm_dnnl_tasks, .tolerance = 1e-4f },
+#endif
     { .name = "gemm.portable", .fn = SP_FN(gemm) },
 };
 

@@ -77,18 +77,6 @@ void sp_gemm_dnnl(const void *args, int phase, int64_t task, void *scratch)
     sgemm(g->trans & 1 ? 'T' : 'N', g->trans & 2 ? 'T' : 'N', rows, cols, g->k, 1, (const float *)g->a + (g->trans & 1 ? i0 : i0 * g->lda), g->lda,
           (const float *)g->b + (g->trans & 2 ? j0 * g->ldb : j0), g->ldb, added ? 1 : 0, (float *)g->c + i0 * g->ldc + j0, g->ldc);
 }
-#else
-bool sp_gemm_dnnl_fits(const void *args)
-{
-    (void)args;
-    return false;
-}
-
-void sp_gemm_dnnl(const void *args, int phase, int64_t task, void *scratch)
-{
-    (void)args, (void)phase, (void)task, (void)scratch;
-}
-#endif
 
 int64_t sp_gemm_dnnl_tasks(const void *args, int phase)
 {
@@ -96,3 +84,4 @@ int64_t sp_gemm_dnnl_tasks(const void *args, int phase)
     (void)phase;
     return cut.down * cut.across;
 }
+#endif
