@@ -11,8 +11,8 @@
 #include "../base/base.h"
 #include "../cost/cost.h"
 
-struct sp_grid { const char *code, *name; double g_per_kwh; int year; const char *source; };
-struct sp_processor { const char *name, *class; int cores, threads; double tdp_w; const char *source; };
+struct sp_grid { const char *code, *name; double g_per_kwh; int year; const char *source; };  /* source: basis, then where from */
+struct sp_processor { const char *name, *class; int cores, threads; double tdp_w; int year; const char *source; };
 /* Wall power of whole servers by maker and era: share of full power at 0, 10, ... 100 % load; watts a thread. */
 struct sp_server_power { const char *make, *era; int from, to; double load[11], idle_w_thread, full_w_thread; const char *source; };
 /* Numbers by name: "electricity_price_per_kwh", "embodied_server_g", "server_life_years", ... */

@@ -52,8 +52,8 @@ struct sp_machine {
     double idle_w, watts_thread, tdp_w; /* model of power; 0 unknown */
     enum sp_how power_how;
     char power_source[128];
-    char zone[16]; double co2e_g_per_kwh; char co2e_source[128];
-    double price_per_kwh, price_per_hour; char currency[4];
+    char zone[16]; double co2e_g_per_kwh; enum sp_how co2e_how; char co2e_source[128]; /* how: ASSUMED widens the figure */
+    double price_per_kwh, price_per_hour; enum sp_how price_how; char currency[4];
     double embodied_g_per_hour, pue;
 };
 uint32_t sp_cpu_features(void);    /* this processor; SPARSAM_CPU=portable|avx2|avx512|…,-dnnl masks */

@@ -30,6 +30,12 @@ static struct sp_figure modelled_energy(const struct sp_cost *c, const struct sp
     return (struct sp_figure){ 0.7 * f.low, f.likely, 1.3 * f.high, m->power_how > f.how ? m->power_how : f.how };
 }
 
+/* A factor for this place, or one assumed for want of it: grids and tariffs differ by that much. */
+static struct sp_figure factor(double v, enum sp_how how)
+{
+    return how == SP_HOW_ASSUMED ? sp_range(0.3 * v, v, 1.6 * v, how) : sp_exact(v, SP_HOW_CATALOGUE);
+}
+
 void sp_cost_price(struct sp_cost *c, const struct sp_machine *m)
 {
     double pue = m->pue > 0 ? m->pue : 1;
@@ -38,12 +44,12 @@ void sp_cost_price(struct sp_cost *c, const struct sp_machine *m)
     struct sp_figure kwh = sp_figure_scale(c->energy_j, 1 / 3.6e6), hours = sp_figure_scale(c->time_s, 1.0 / 3600);
     c->device_hours = hours;
     if (m->co2e_g_per_kwh > 0)
-        c->co2e_g = sp_figure_mul(kwh, sp_exact(m->co2e_g_per_kwh, SP_HOW_CATALOGUE));
+        c->co2e_g = sp_figure_mul(kwh, factor(m->co2e_g_per_kwh, m->co2e_how));
     if (m->embodied_g_per_hour > 0)
         c->co2e_embodied_g = sp_figure_mul(hours, sp_range(0.5 * m->embodied_g_per_hour, m->embodied_g_per_hour, 2 * m->embodied_g_per_hour, SP_HOW_ASSUMED));
     if (m->price_per_hour > 0)
         c->money = sp_figure_scale(hours, m->price_per_hour);
     else if (m->price_per_kwh > 0)
-        c->money = sp_figure_mul(kwh, sp_exact(m->price_per_kwh, SP_HOW_CATALOGUE));
+        c->money = sp_figure_mul(kwh, factor(m->price_per_kwh, m->price_how));
     memcpy(c->currency, m->currency, sizeof c->currency);
 }
