@@ -53,7 +53,7 @@ static void power_of_maker(const struct sp_catalog *c, const char *make, struct 
         s = sp_catalog_server(c, "intel", NEWEST);
     if (!s || s->full_w_thread <= 0)
         return;
-    set_power(m, s->full_w_thread, own ? own->load[0] : s->load[0], SP_HOW_ASSUMED);
+    set_power(m, s->full_w_thread, own ? own->load[0] : s->load[0], SP_HOW_MODEL);
     snprintf(m->power_source, sizeof m->power_source, "processor not in the table: a thread's share of the median %s server %s (SPECpower)",
              s->make, s->era);
 }
@@ -87,7 +87,7 @@ static enum sp_status complete_grid(const struct sp_catalog *c, const char *zone
     snprintf(m->zone, sizeof m->zone, "%.15s", g->code);
     m->co2e_g_per_kwh = g->g_per_kwh;
     m->co2e_how = known ? SP_HOW_CATALOGUE : SP_HOW_ASSUMED;
-    snprintf(m->co2e_source, sizeof m->co2e_source, "%s%s %d: %.70s", known ? "" : "no zone given: ", g->name, g->year, g->source);
+    snprintf(m->co2e_source, sizeof m->co2e_source, "%s%s %d: %.88s", known ? "" : "no zone given: ", g->name, g->year, g->source);
     return SP_OK;
 }
 

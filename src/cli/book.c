@@ -2,6 +2,19 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "book.h"
 
+#include <string.h>
+
+enum { COMMAND_MAX = 65536 };
+
+/* The verb and its operands as typed; options stand in the recipe. */
+static void command_text(const struct verb_call *call, struct sp_text *t)
+{
+    sp_text_printf(t, "sparsam %s", call->verb->name);
+    for (int i = 0; i < call->n_operands; i++)
+        if (sp_utf8_valid(call->operands[i], strlen(call->operands[i])))
+            sp_text_printf(t, " %s", call->operands[i]);
+}
+
 static enum sp_status open_ledger(struct book *b, const struct verb_call *call, const struct sp_machine *m, const json_t *recipe,
                                   const struct sp_cost *predicted, struct sp_err *err)
 {
@@ -11,9 +24,12 @@ static enum sp_status open_ledger(struct book *b, const struct verb_call *call, 
         return SP_OK;
     TRY(sp_ledger_open(&b->ledger, where, err));
     json_t *cost = predicted ? sp_cost_json(predicted) : NULL;
-    struct sp_run_start s = { .verb = call->verb->name, .recipe = recipe, .predicted = cost, .machine = m };
+    struct sp_text command = { .max = COMMAND_MAX };
+    command_text(call, &command);
+    struct sp_run_start s = { .verb = call->verb->name, .command = command.at, .recipe = recipe, .predicted = cost, .machine = m };
     enum sp_status st = sp_ledger_start(b->ledger, &s, &b->run, err);
     json_decref(cost);
+    sp_text_clear(&command);
     return st;
 }
 
@@ -45,17 +61,21 @@ void book_phase(struct book *b, const char *name)
     sp_meter_phase(b->meter, name);
 }
 
-enum sp_status book_end(struct book *b, const struct sp_cost *predicted, json_t *quality, const struct sp_err *failed, struct sp_err *err)
+void book_measure(struct book *b)
+{
+    sp_meter_end(b->meter, &b->measured);
+}
+
+enum sp_status book_write(struct book *b, const struct sp_cost *predicted, json_t *quality, json_t *more, const struct sp_err *failed,
+                          struct sp_err *err)
 {
     enum sp_status st = SP_OK;
     struct sp_hash head;
     int64_t events;
-    sp_meter_phase(b->meter, NULL);
-    sp_meter_end(b->meter, &b->measured);
     if (b->ledger) {
         json_t *phases = sp_meter_phases_json(b->meter);
         struct sp_run_end e = { .error = failed, .measured = &b->measured, .predicted = predicted, .phases = phases, .quality = quality,
-                                .energy_source = sp_meter_energy_source(b->meter), .idle_share = sp_meter_idle_share(b->meter) };
+                                .energy_source = sp_meter_energy_source(b->meter), .idle_share = sp_meter_idle_share(b->meter), .more = more };
         st = sp_ledger_end(b->ledger, b->run, &e, err);
         if (!st)
             st = sp_ledger_head(b->ledger, &head, &events, err);
@@ -64,8 +84,15 @@ enum sp_status book_end(struct book *b, const struct sp_cost *predicted, json_t 
         json_decref(phases);
     }
     json_decref(quality);
+    json_decref(more);
     close_all(b);
     return st;
+}
+
+enum sp_status book_end(struct book *b, const struct sp_cost *predicted, json_t *quality, const struct sp_err *failed, struct sp_err *err)
+{
+    book_measure(b);
+    return book_write(b, predicted, quality, NULL, failed, err);
 }
 
 void book_show(const struct book *b, FILE *out)

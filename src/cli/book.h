@@ -23,6 +23,10 @@ void book_phase(struct book *b, const char *name);
 /* Measures to the end, books it, closes everything.  quality may be NULL, its reference is taken.  failed: the run's
  * own failure, or NULL. */
 enum sp_status book_end(struct book *b, const struct sp_cost *predicted, json_t *quality, const struct sp_err *failed, struct sp_err *err);
+/* The same in two steps, for a verb that corrects what was measured.  more: whatever else is kept; its reference is taken. */
+void book_measure(struct book *b);
+enum sp_status book_write(struct book *b, const struct sp_cost *predicted, json_t *quality, json_t *more, const struct sp_err *failed,
+                          struct sp_err *err);
 /* "run 12 in /path, head 3f2a..." for a person; nothing with --no-ledger. */
 void book_show(const struct book *b, FILE *out);
 #endif

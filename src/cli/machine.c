@@ -6,20 +6,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../catalog/catalog.h"
+#include "../meter/meter.h"
 #include "work.h"
 
-void work_machine(const struct verb_common *c, struct sp_machine *m)
+enum sp_status work_machine(const struct verb_common *c, struct sp_machine *m, struct sp_err *err)
 {
-    struct sp_machine here = { 0 };
+    struct sp_machine here;
+    struct sp_catalog *facts;
     sp_meter_probe(&here, (int)c->place.threads);
-    if (c->place.zone)
-        snprintf(here.zone, sizeof here.zone, "%.15s", c->place.zone);
-    if (c->place.price_per_kwh >= 0)
-        here.price_per_kwh = c->place.price_per_kwh;
-    if (c->place.price_per_hour >= 0)
-        here.price_per_hour = c->place.price_per_hour;
-    snprintf(here.currency, sizeof here.currency, "%.3s", c->place.currency ? c->place.currency : "EUR");
-    *m = here;
+    here.price_per_kwh = c->place.price_per_kwh >= 0 ? c->place.price_per_kwh : 0;
+    here.price_how = SP_HOW_CATALOGUE;
+    here.price_per_hour = c->place.price_per_hour >= 0 ? c->place.price_per_hour : 0;
+    if (c->place.currency)
+        snprintf(here.currency, sizeof here.currency, "%.3s", c->place.currency);
+    TRY(sp_catalog_open(&facts, err));
+    enum sp_status st = sp_catalog_machine(facts, c->place.zone, &here, err);
+    sp_catalog_free(facts);
+    if (!st)
+        *m = here;
+    return st;
 }
 
 double work_process_bytes(void)

@@ -70,7 +70,7 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
 
 enum sp_status work_training_open(struct work_training *w, const struct verb_common *c, struct sp_err *err)
 {
-    work_machine(c, &w->machine);
+    TRY(work_machine(c, &w->machine, err));
     enum sp_status st = open_parts(w, c, err);
     if (st)
         work_training_close(w);

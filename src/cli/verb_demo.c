@@ -173,7 +173,7 @@ static enum sp_status demo_run(struct verb_call *call, struct sp_err *err)
         return sp_remedy(err, "apt-get install debian-handbook, or --data FILE for text of your own");
     }
     say(call, "1. This machine");
-    work_machine(&call->common, &w->machine);
+    TRY(work_machine(&call->common, &w->machine, err));
     if (!call->common.json && !call->common.quiet)
         show_machine(&w->machine);
     enum sp_status st = work_training_open(w, &call->common, err);

@@ -52,7 +52,7 @@ static enum sp_status eval_run(struct verb_call *call, struct sp_err *err)
     struct sp_quality q = { 0 };
     struct book b;
     struct sp_err booking;
-    work_machine(&call->common, &k.machine);
+    TRY(work_machine(&call->common, &k.machine, err));
     sp_signals_install();
     TRY(book_begin(&b, call, &k.machine, json_pack("{s:s}", "model", call->operands[0]), NULL, err));
     enum sp_status st = evaluate(&k, call, &q, err), booked = book_end(&b, NULL, st ? NULL : quality_json(&q), st ? err : NULL, &booking);

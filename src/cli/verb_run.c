@@ -164,7 +164,7 @@ static enum sp_status run_run(struct verb_call *call, struct sp_err *err)
     struct sp_pool *pool;
     struct book b;
     struct sp_err booking;
-    work_machine(&call->common, &m);
+    TRY(work_machine(&call->common, &m, err));
     sp_signals_install();
     TRY(sp_pool_new(&pool, m.threads, err));
     enum sp_status st = book_begin(&b, call, &m, json_pack("{s:s}", "model", call->operands[0]), NULL, err);

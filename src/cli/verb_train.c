@@ -36,7 +36,7 @@ static enum sp_status count_only(struct verb_call *call, struct train_options *o
     struct sp_job job;
     struct sp_cost cost;
     struct sp_rates rates = { 0 };
-    work_machine(&call->common, &m);
+    TRY(work_machine(&call->common, &m, err));
     TRY(sp_recipe_config(&o->recipe, 0, &c, err));
     struct sp_train_shape t = sp_train_shape_of(&o->recipe, &c);
     double began = sp_now();

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "verb.h"
 
-extern const struct verb sp_verb_demo, sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_techniques;
+extern const struct verb sp_verb_demo, sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_measure, sp_verb_report, sp_verb_machine, sp_verb_techniques;
 
 const struct verb *const sp_verbs[] = {
     /* the whole story */
@@ -13,8 +13,11 @@ const struct verb *const sp_verbs[] = {
     &sp_verb_train,
     &sp_verb_eval,
     &sp_verb_run,
+    &sp_verb_measure,
 
     /* look */
+    &sp_verb_report,
+    &sp_verb_machine,
     &sp_verb_techniques,
 
     NULL,

@@ -15,7 +15,7 @@
 #include "verb.h"
 
 /* ---- machine.c: this machine, with zone and prices of the call ---- */
-void work_machine(const struct verb_common *c, struct sp_machine *m);
+enum sp_status work_machine(const struct verb_common *c, struct sp_machine *m, struct sp_err *err);
 double work_process_bytes(void);             /* resident now */
 /* Rates of the kernel rows this machine picks, from a short profiled run of two small models (about half a second), in a
  * process of its own so that its memory is not this one's. */
