@@ -3,8 +3,9 @@
 #include "book.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
-enum { COMMAND_MAX = 65536 };
+enum { COMMAND_MAX = 65536, HASHED_MAX = 1 << 30, FOLDER_MAX = 4096 };
 
 /* The verb and its operands as typed; options stand in the recipe. */
 static void command_text(const struct verb_call *call, struct sp_text *t)
@@ -56,6 +57,49 @@ enum sp_status book_begin(struct book *b, const struct verb_call *call, const st
     return st;
 }
 
+void book_file(struct book *b, bool output, const char *path)
+{
+    if (path && b->files < BOOK_FILES_MAX) {
+        b->file[b->files].path = path;
+        b->file[b->files++].output = output;
+    }
+}
+
+/* "path": hash; a file too large to read again says how large it is. */
+static void add_hash(json_t *to, const char *path)
+{
+    struct sp_err ignored;
+    struct sp_hash hash;
+    struct stat s;
+    char large[64];
+    if (stat(path, &s) || !S_ISREG(s.st_mode))
+        return;
+    snprintf(large, sizeof large, "not hashed: %lld bytes", (long long)s.st_size);
+    if (s.st_size > HASHED_MAX)
+        json_object_set_new(to, path, json_string(large));
+    else if (!sp_hash_file(&hash, path, &ignored))
+        json_object_set_new(to, path, json_string(hash.hex)); /* a name that is not UTF-8 is left out */
+}
+
+static json_t *hashes(const struct book *b, bool output)
+{
+    json_t *j = json_object();
+    struct sp_arena mem = { 0 };
+    struct sp_err ignored;
+    for (int i = 0; j && i < b->files; i++) {
+        const char **name;
+        int n = 0;
+        if (b->file[i].output == output && !sp_list_files(b->file[i].path, FOLDER_MAX, &mem, &name, &n, &ignored))
+            for (int k = 0; k < n; k++)
+                add_hash(j, name[k]);
+    }
+    sp_arena_clear(&mem);
+    if (json_object_size(j))
+        return j;
+    json_decref(j);
+    return NULL;
+}
+
 void book_phase(struct book *b, const char *name)
 {
     sp_meter_phase(b->meter, name);
@@ -74,7 +118,8 @@ enum sp_status book_write(struct book *b, const struct sp_cost *predicted, json_
     int64_t events;
     if (b->ledger) {
         json_t *phases = sp_meter_phases_json(b->meter);
-        struct sp_run_end e = { .error = failed, .measured = &b->measured, .predicted = predicted, .phases = phases, .quality = quality,
+        json_t *in = hashes(b, false), *out = hashes(b, true);
+        struct sp_run_end e = { .error = failed, .measured = &b->measured, .predicted = predicted, .phases = phases, .quality = quality, .inputs = in, .outputs = out,
                                 .energy_source = sp_meter_energy_source(b->meter), .idle_share = sp_meter_idle_share(b->meter), .more = more };
         st = sp_ledger_end(b->ledger, b->run, &e, err);
         if (!st)
@@ -82,6 +127,8 @@ enum sp_status book_write(struct book *b, const struct sp_cost *predicted, json_
         if (!st)
             snprintf(b->head, sizeof b->head, "%s", head.hex);
         json_decref(phases);
+        json_decref(in);
+        json_decref(out);
     }
     json_decref(quality);
     json_decref(more);

@@ -8,16 +8,22 @@
 #include "../meter/meter.h"
 #include "verb.h"
 
+enum { BOOK_FILES_MAX = 8 };
 struct book {
     struct sp_meter *meter;
     struct sp_ledger *ledger;          /* NULL with --no-ledger        */
     int64_t run;
+    struct { const char *path; bool output; } file[BOOK_FILES_MAX]; /* hashed when booked */
+    int files;
     struct sp_cost measured;           /* after book_end               */
     char head[65];                     /* of the ledger after book_end */
 };
 /* recipe and predicted may be NULL; recipe's reference is taken. */
 enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
                           struct sp_err *err);
+/* A file or folder that goes in or comes out: its content hash is booked (after measuring).  NULL and names that are
+ * no file are passed over; the path must live until the end. */
+void book_file(struct book *b, bool output, const char *path);
 /* Names what follows; the phase before ends. */
 void book_phase(struct book *b, const char *name);
 /* Measures to the end, books it, closes everything.  quality may be NULL, its reference is taken.  failed: the run's

@@ -144,6 +144,14 @@ static enum sp_status judge(struct work_training *w, bool quiet, struct sp_err *
     return SP_OK;
 }
 
+void work_files(struct book *b, const struct sp_recipe *r)
+{
+    const char *in[] = { r->data.path, r->data.valid_path, r->model.path, r->train.init };
+    for (size_t i = 0; i < SP_COUNT(in); i++)
+        book_file(b, false, in[i]);
+    book_file(b, true, r->train.out);
+}
+
 enum sp_status work_training_run(struct work_training *w, const struct verb_common *c, struct book *b, struct sp_err *err)
 {
     bool quiet = c->quiet || c->json;

@@ -142,6 +142,7 @@ static enum sp_status told_and_booked(struct verb_call *call, struct work_traini
     struct sp_answer a = { 0 };
     struct sp_err booking;
     TRY(book_begin(&b, call, &w->machine, sp_recipe_json(&w->recipe), &w->predicted, err));
+    work_files(&b, &w->recipe);
     enum sp_status st = tell(call, w, &b, &a, err);
     enum sp_status booked = book_end(&b, &w->predicted, st || !w->quality.tokens ? NULL : quality_json(&w->quality), st ? err : NULL, &booking);
     if (!st && booked) {

@@ -55,6 +55,8 @@ static enum sp_status eval_run(struct verb_call *call, struct sp_err *err)
     TRY(work_machine(&call->common, &k.machine, err));
     sp_signals_install();
     TRY(book_begin(&b, call, &k.machine, json_pack("{s:s}", "model", call->operands[0]), NULL, err));
+    book_file(&b, false, call->operands[0]);
+    book_file(&b, false, ((const struct eval_options *)call->options)->data.path);
     enum sp_status st = evaluate(&k, call, &q, err), booked = book_end(&b, NULL, st ? NULL : quality_json(&q), st ? err : NULL, &booking);
     sp_live_clear(&k.live);
     sp_job_clear(&k.job);

@@ -169,6 +169,7 @@ static enum sp_status run_run(struct verb_call *call, struct sp_err *err)
     TRY(sp_pool_new(&pool, m.threads, err));
     enum sp_status st = book_begin(&b, call, &m, json_pack("{s:s}", "model", call->operands[0]), NULL, err);
     if (!st) {
+        book_file(&b, false, call->operands[0]);
         st = open_and_answer(call, &m, pool, err);
         enum sp_status booked = book_end(&b, NULL, NULL, st ? err : NULL, &booking);
         if (!st && booked) {

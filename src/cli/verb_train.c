@@ -90,6 +90,7 @@ static enum sp_status train_whole(struct verb_call *call, struct work_training *
     struct book b;
     struct sp_err booking;
     TRY(book_begin(&b, call, &w->machine, sp_recipe_json(&w->recipe), &w->predicted, err));
+    work_files(&b, &w->recipe);
     if (!call->common.quiet && !call->common.json)
         show_cost(stderr, "Predicted:", &w->predicted);
     enum sp_status st = work_training_run(w, &call->common, &b, err);

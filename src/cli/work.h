@@ -53,6 +53,7 @@ struct work_training {
 enum sp_status work_training_open(struct work_training *w, const struct verb_common *c, struct sp_err *err);  /* .recipe is set */
 enum sp_status work_training_run(struct work_training *w, const struct verb_common *c, struct book *b, struct sp_err *err);
 void work_training_close(struct work_training *w);
+void work_files(struct book *b, const struct sp_recipe *r); /* whose content hashes are booked */
 
 /* ---- show.c: answers for people and for programs ---- */
 void show_cost(FILE *out, const char *title, const struct sp_cost *c);

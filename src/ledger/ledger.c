@@ -143,6 +143,7 @@ enum sp_status sp_ledger_end(struct sp_ledger *l, int64_t run, const struct sp_r
         put_new(body, "predicted", sp_cost_json(e->predicted));
     put(body, "phases", e->phases);
     put(body, "quality", e->quality);
+    put(body, "inputs", e->inputs);
     put(body, "outputs", e->outputs);
     put(body, "more", e->more);
     if (e->energy_source)

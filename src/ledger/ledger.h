@@ -32,7 +32,8 @@ enum sp_status sp_ledger_start(struct sp_ledger *l, const struct sp_run_start *s
 struct sp_run_end {
     const struct sp_err *error;                  /* NULL: finished; else failed, with its sentence */
     const struct sp_cost *measured, *predicted;
-    const json_t *phases, *quality, *outputs, *more; /* more: whatever else the verb wants kept   */
+    const json_t *phases, *quality, *inputs, *outputs; /* hashes as in sp_run_start                  */
+    const json_t *more;                          /* whatever else the verb wants kept       */
     const char *energy_source;
     double idle_share;
 };
