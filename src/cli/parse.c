@@ -163,7 +163,7 @@ enum sp_status sp_verb_parse(const struct verb *v, int argc, char **argv, struct
         TRY(read_words(call, set, n, argc, copy, err));
     }
     if (place)
-        call->common.place = *(const struct sp_recipe_place *)((const char *)call->options + place->at);
+        call->common.place = *(const struct sp_recipe_place *)(const void *)((const char *)call->options + place->at);
     *wanted = flags.help ? VERB_HELP : flags.print ? VERB_PRINT_RECIPE : VERB_RUN;
     return *wanted == VERB_RUN ? check_operands(call, err) : SP_OK;
 }
