@@ -319,8 +319,11 @@ static void fill_inputs(struct training *t, enum sp_run run)
     }
 }
 
+/* Weights were changed by hand or by an update, so packed copies are made again first. */
 static double loss_of(struct training *t, enum sp_run run)
 {
+    if (t->job.has[SP_RUN_REFRESH])
+        sp_live_run(&t->live, SP_RUN_REFRESH);
     fill_inputs(t, run);
     sp_live_run(&t->live, run);
     return (double)*(const float *)sp_live_at(&t->live, run, "loss");

@@ -75,7 +75,10 @@ static double update(const struct loop *k, int64_t step, double lr)
     *(float *)sp_live_at(v, SP_RUN_UPDATE, "max_norm") = (float)k->l->how->clip;
     *(int32_t *)sp_live_at(v, SP_RUN_UPDATE, "step") = (int32_t)step;
     sp_live_run(v, SP_RUN_UPDATE);
-    return (double)*(const float *)sp_live_at(v, SP_RUN_UPDATE, "clip:1");
+    double norm = (double)*(const float *)sp_live_at(v, SP_RUN_UPDATE, "clip:1");
+    if (v->job->has[SP_RUN_REFRESH])
+        sp_live_run(v, SP_RUN_REFRESH);
+    return norm;
 }
 
 static enum sp_status diverged(const struct loop *k, int64_t step, const char *what, double value, struct sp_err *err)

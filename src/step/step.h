@@ -16,9 +16,9 @@
 #include "../model/model.h"
 #include "../recipe/recipe.h"
 
-/* LOAD once after the weights are in the state (tables; packing for serving); MICRO per micro-batch; UPDATE after the
- * last micro-step (then packed copies are fresh again: it includes REFRESH's work); REFRESH after weights were
- * replaced by hand in a training job; SCORE any time; PREFILL and DECODE over the cache. */
+/* LOAD once after the weights are in the state (tables); MICRO per micro-batch; UPDATE after the last micro-step;
+ * REFRESH whenever weights have changed, by an update or by hand (packed copies; often there is none); SCORE any
+ * time; PREFILL and DECODE over the cache. */
 enum sp_run { SP_RUN_LOAD, SP_RUN_MICRO, SP_RUN_UPDATE, SP_RUN_REFRESH, SP_RUN_SCORE, SP_RUN_PREFILL, SP_RUN_DECODE, SP_RUNS };
 extern const char *const sp_run_names[SP_RUNS];    /* "load", "micro", ... */
 

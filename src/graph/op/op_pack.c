@@ -1,8 +1,8 @@
 /* graph/op/op_pack.c - a weight as the machine's matrix product wants it.
  *
  * attr.i[0]: trans, bit 1 the weight is stored [n,k].  attr.i[1]: bytes of the
- * result, 0: as stored.  Input: the weight; output: bytes that only a product
- * lowered for the same machine can read.
+ * result, 0: as stored.  Inputs: the weight, and what the result is written over or none;
+ * output: bytes that only a product lowered for the same machine can read.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
 
@@ -28,6 +28,6 @@ static void pack_args(const struct sp_node *n, const struct sp_type *in, void *a
 }
 
 const struct sp_op sp_op_pack = {
-    .name = "pack", .help = "a weight as panels for the machine's matrix product", .n_in_min = 1, .n_in_max = 1, .n_out = 1,
-    .shape = pack_shape, .count = pack_count, .kernel = &sp_kernel_pack, .args = pack_args,
+    .name = "pack", .help = "a weight as panels for the machine's matrix product", .n_in_min = 1, .n_in_max = 2, .n_out = 1,
+    .shape = pack_shape, .count = pack_count, .kernel = &sp_kernel_pack, .args = pack_args, .alias = { 1 + 1 },
 };
