@@ -57,6 +57,9 @@ wait "$pid"
 [ $? = 9 ]; ok "a signal is passed on" $?
 says out caught
 
+# what nohup ignores stays ignored
+cp /dev/null "$temp/out"; (trap "" HUP; exec "$program" measure -q -- sh -c "kill -HUP \$\$; echo survived") >"$temp/out" 2>"$temp/err"; says out survived
+
 # known work is seen: half a second, 60 MB
 gives 0 measure --json -- sh -c 'sleep 0.5'
 if command -v jq >/dev/null 2>&1; then

@@ -21,6 +21,13 @@ static const int passed_on[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGU
 
 static volatile sig_atomic_t child; /* the one global: a handler has no argument */
 
+/* A signal that was ignored when we began (nohup) stays ignored, by us and by the command. */
+static bool is_ignored(int number)
+{
+    struct sigaction now;
+    return !sigaction(number, NULL, &now) && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_IGN;
+}
+
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     (void)context;
@@ -39,7 +46,8 @@ static void take_signals(void)
     struct sigaction a = { .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART }, tick = { .sa_handler = wake };
     struct itimerval every = { { TICK_S, 0 }, { TICK_S, 0 } };
     for (size_t i = 0; i < SP_COUNT(passed_on); i++)
-        sigaction(passed_on[i], &a, NULL);
+        if (!is_ignored(passed_on[i]))
+            sigaction(passed_on[i], &a, NULL);
     sigaction(SIGALRM, &tick, NULL);
     setitimer(ITIMER_REAL, &every, NULL);
 }
@@ -48,7 +56,8 @@ static void take_signals(void)
 static void become(char **argv, int pipe_end, bool json, const sigset_t *before)
 {
     for (size_t i = 0; i < SP_COUNT(passed_on); i++)
-        signal(passed_on[i], SIG_DFL);
+        if (!is_ignored(passed_on[i]))
+            signal(passed_on[i], SIG_DFL);
     sigprocmask(SIG_SETMASK, before, NULL);
     if (json)
         dup2(STDERR_FILENO, STDOUT_FILENO);
