@@ -17,8 +17,6 @@ SP_EMBED(rope_table)
 #define F(type, kind_, field) { #field, SP_FIELD_##kind_, offsetof(struct type, field), NULL }
 #define P(type, kind_, field, c) { #field, SP_FIELD_##kind_, offsetof(struct type, field), c }
 
-static int64_t blocks(int64_t n, int64_t a_block) { return (n + a_block - 1) / a_block; }
-
 /* ---- attention ---- */
 #define A(kind, field) F(sp_attention_args, kind, field)
 static const struct sp_field attention_fields[] = {
@@ -34,7 +32,7 @@ static int64_t attention_tasks(const void *args, int phase)
 {
     const struct sp_attention_args *a = args;
     (void)phase;
-    return a->b * a->heads * blocks(a->t, SP_ATTENTION_Q);
+    return a->b * a->heads * sp_blocks(a->t, SP_ATTENTION_Q);
 }
 
 static int64_t attention_fast_tasks(const void *args, int phase)
@@ -124,7 +122,7 @@ static const struct sp_field rope_fields[] = {
 static int64_t rope_tasks(const void *args, int phase)
 {
     (void)phase;
-    return blocks(((const struct sp_rope_args *)args)->m, SP_ROPE_ROWS);
+    return sp_blocks(((const struct sp_rope_args *)args)->m, SP_ROPE_ROWS);
 }
 
 static bool rope_fits(const void *args)
@@ -160,7 +158,7 @@ static const struct sp_field table_fields[] = {
 static int64_t table_tasks(const void *args, int phase)
 {
     (void)phase;
-    return blocks(((const struct sp_rope_table_args *)args)->max, 64);
+    return sp_blocks(((const struct sp_rope_table_args *)args)->max, 64);
 }
 
 static const struct sp_kernel_row table_rows[] = { { "rope_table.portable", 0, SP_FN(rope_table) } };

@@ -36,13 +36,23 @@
             ".popsection\n");                                                                       \
     extern const char sp_text_of_##name[] __attribute__((visibility("hidden")));
 
-#define SP_EMBED(name)                                                                              \
-    SP_EMBED_TEXT(name, "portable/" #name ".c")                                                     \
+/* The portable row of family NAME as SP_FN(NAME), where several families share a text. */
+#define SP_PORTABLE_ROW(name)                                                                       \
     static void sp_portable_row_##name(const void *args, int phase, int64_t task, void *scratch)    \
     {                                                                                               \
         (void)scratch;                                                                              \
         sp_##name##_portable(args, phase, task);                                                    \
     }
+
+#define SP_EMBED(name)                                                                              \
+    SP_EMBED_TEXT(name, "portable/" #name ".c")                                                     \
+    SP_PORTABLE_ROW(name)
+
+/* Tasks of `block` that n needs. */
+static inline int64_t sp_blocks(int64_t n, int64_t block)
+{
+    return (n + block - 1) / block;
+}
 
 /* Rows of a field table: SP_F(gemm, a, IN, "const void *"). */
 #define SP_F(family, field, kind_, type) { #field, SP_FIELD_##kind_, offsetof(struct sp_##family##_args, field), type }

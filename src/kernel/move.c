@@ -31,7 +31,6 @@ enum { MOVE_NEEDS = SP_CPU_AVX2 };
 #define F(type, kind_, field) { #field, SP_FIELD_##kind_, offsetof(struct type, field), NULL }
 #define P(type, kind_, field, c) { #field, SP_FIELD_##kind_, offsetof(struct type, field), c }
 
-static int64_t blocks(int64_t n, int64_t a_block) { return (n + a_block - 1) / a_block; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* n numbers from src (element s) to dst (element d). */
@@ -64,7 +63,7 @@ static const struct sp_field copy_fields[] = {
 static int64_t copy_tasks(const void *args, int phase)
 {
     (void)phase;
-    return blocks(((const struct sp_copy_args *)args)->rows, MOVE_ROWS);
+    return sp_blocks(((const struct sp_copy_args *)args)->rows, MOVE_ROWS);
 }
 
 static bool copy_fits(const void *args)
@@ -104,7 +103,7 @@ static const struct sp_field put_fields[] = {
 static int64_t put_tasks(const void *args, int phase)
 {
     const struct sp_put_args *a = args;
-    return blocks(phase ? a->rows : a->dst_rows, MOVE_ROWS);
+    return sp_blocks(phase ? a->rows : a->dst_rows, MOVE_ROWS);
 }
 
 static bool put_fits(const void *args)
@@ -179,7 +178,7 @@ static const struct sp_field concat_fields[] = {
 static int64_t concat_tasks(const void *args, int phase)
 {
     (void)phase;
-    return blocks(((const struct sp_concat_args *)args)->rows, MOVE_ROWS);
+    return sp_blocks(((const struct sp_concat_args *)args)->rows, MOVE_ROWS);
 }
 
 static bool concat_fits(const void *args)
@@ -225,7 +224,7 @@ static const struct sp_field transpose_fields[] = {
 static int64_t transpose_tasks(const void *args, int phase)
 {
     (void)phase;
-    return blocks(((const struct sp_transpose_args *)args)->cols, MOVE_TILE);
+    return sp_blocks(((const struct sp_transpose_args *)args)->cols, MOVE_TILE);
 }
 
 static const struct sp_kernel_row transpose_table[] = { { "transpose.portable", 0, SP_FN(transpose) } };

@@ -15,28 +15,16 @@ SP_EMBED_TEXT(glu, "portable/glu.c")
 SP_EMBED_TEXT(dropout, "portable/dropout.c")
 SP_EMBED_TEXT(fill, "portable/fill.c")
 
-static int64_t blocks(int64_t n, int64_t block)
-{
-    return (n + block - 1) / block;
-}
-
-/* The portable row of family NAME, whose text is TEXT. */
-#define FAMILY_PORTABLE(name)                                                              \
-    static void name##_portable(const void *args, int phase, int64_t task, void *scratch) \
-    {                                                                                      \
-        (void)scratch;                                                                     \
-        sp_##name##_portable(args, phase, task);                                           \
-    }
 
 /* ---- unary ---- */
 
-FAMILY_PORTABLE(unary)
+SP_PORTABLE_ROW(unary)
 
 static int64_t unary_tasks(const void *args, int phase)
 {
     const struct sp_unary_args *a = args;
     (void)phase;
-    return blocks(a->n, SP_UNARY_BLOCK);
+    return sp_blocks(a->n, SP_UNARY_BLOCK);
 }
 
 static const struct sp_field unary_fields[] = {
@@ -57,7 +45,7 @@ static bool unary_fits(const void *args)
 
 static const struct sp_kernel_row unary_rows[] = {
     SP_ELEM_FAST(unary, unary_fits, 4e-6f)
-    { .name = "unary.portable", .fn = unary_portable },
+    { .name = "unary.portable", .fn = SP_FN(unary) },
 };
 
 const struct sp_kernel sp_kernel_unary = {
@@ -68,13 +56,13 @@ const struct sp_kernel sp_kernel_unary = {
 
 /* ---- unary_back ---- */
 
-FAMILY_PORTABLE(unary_back)
+SP_PORTABLE_ROW(unary_back)
 
 static int64_t unary_back_tasks(const void *args, int phase)
 {
     const struct sp_unary_back_args *a = args;
     (void)phase;
-    return blocks(a->n, SP_UNARY_BLOCK);
+    return sp_blocks(a->n, SP_UNARY_BLOCK);
 }
 
 static const struct sp_field unary_back_fields[] = {
@@ -97,7 +85,7 @@ static bool unary_back_fits(const void *args)
 
 static const struct sp_kernel_row unary_back_rows[] = {
     SP_ELEM_FAST(unary_back, unary_back_fits, 1e-5f)
-    { .name = "unary_back.portable", .fn = unary_back_portable },
+    { .name = "unary_back.portable", .fn = SP_FN(unary_back) },
 };
 
 const struct sp_kernel sp_kernel_unary_back = {
@@ -108,13 +96,13 @@ const struct sp_kernel sp_kernel_unary_back = {
 
 /* ---- binary ---- */
 
-FAMILY_PORTABLE(binary)
+SP_PORTABLE_ROW(binary)
 
 static int64_t binary_tasks(const void *args, int phase)
 {
     const struct sp_binary_args *a = args;
     (void)phase;
-    return blocks(a->n, SP_BINARY_BLOCK);
+    return sp_blocks(a->n, SP_BINARY_BLOCK);
 }
 
 static const struct sp_field binary_fields[] = {
@@ -141,7 +129,7 @@ static bool binary_fits(const void *args)
 
 static const struct sp_kernel_row binary_rows[] = {
     SP_ELEM_FAST(binary, binary_fits, 1e-6f)
-    { .name = "binary.portable", .fn = binary_portable },
+    { .name = "binary.portable", .fn = SP_FN(binary) },
 };
 
 const struct sp_kernel sp_kernel_binary = {
@@ -152,13 +140,13 @@ const struct sp_kernel sp_kernel_binary = {
 
 /* ---- glu ---- */
 
-FAMILY_PORTABLE(glu)
+SP_PORTABLE_ROW(glu)
 
 static int64_t glu_tasks(const void *args, int phase)
 {
     const struct sp_glu_args *a = args;
     (void)phase;
-    return blocks(a->n, SP_GLU_BLOCK);
+    return sp_blocks(a->n, SP_GLU_BLOCK);
 }
 
 static const struct sp_field glu_fields[] = {
@@ -180,7 +168,7 @@ static bool glu_fits(const void *args)
 
 static const struct sp_kernel_row glu_rows[] = {
     SP_ELEM_FAST(glu, glu_fits, 4e-6f)
-    { .name = "glu.portable", .fn = glu_portable },
+    { .name = "glu.portable", .fn = SP_FN(glu) },
 };
 
 const struct sp_kernel sp_kernel_glu = {
@@ -191,13 +179,13 @@ const struct sp_kernel sp_kernel_glu = {
 
 /* ---- glu_back ---- */
 
-FAMILY_PORTABLE(glu_back)
+SP_PORTABLE_ROW(glu_back)
 
 static int64_t glu_back_tasks(const void *args, int phase)
 {
     const struct sp_glu_back_args *a = args;
     (void)phase;
-    return blocks(a->n, SP_GLU_BLOCK);
+    return sp_blocks(a->n, SP_GLU_BLOCK);
 }
 
 static const struct sp_field glu_back_fields[] = {
@@ -222,7 +210,7 @@ static bool glu_back_fits(const void *args)
 
 static const struct sp_kernel_row glu_back_rows[] = {
     SP_ELEM_FAST(glu_back, glu_back_fits, 1e-5f)
-    { .name = "glu_back.portable", .fn = glu_back_portable },
+    { .name = "glu_back.portable", .fn = SP_FN(glu_back) },
 };
 
 const struct sp_kernel sp_kernel_glu_back = {
@@ -233,13 +221,13 @@ const struct sp_kernel sp_kernel_glu_back = {
 
 /* ---- dropout ---- */
 
-FAMILY_PORTABLE(dropout)
+SP_PORTABLE_ROW(dropout)
 
 static int64_t dropout_tasks(const void *args, int phase)
 {
     const struct sp_dropout_args *a = args;
     (void)phase;
-    return blocks(a->n, SP_DROPOUT_BLOCK);
+    return sp_blocks(a->n, SP_DROPOUT_BLOCK);
 }
 
 static const struct sp_field dropout_fields[] = {
@@ -262,7 +250,7 @@ static bool dropout_fits(const void *args)
 
 static const struct sp_kernel_row dropout_rows[] = {
     SP_ELEM_FAST(dropout, dropout_fits, 1e-6f)
-    { .name = "dropout.portable", .fn = dropout_portable },
+    { .name = "dropout.portable", .fn = SP_FN(dropout) },
 };
 
 const struct sp_kernel sp_kernel_dropout = {
@@ -273,13 +261,13 @@ const struct sp_kernel sp_kernel_dropout = {
 
 /* ---- fill ---- */
 
-FAMILY_PORTABLE(fill)
+SP_PORTABLE_ROW(fill)
 
 static int64_t fill_tasks(const void *args, int phase)
 {
     const struct sp_fill_args *a = args;
     (void)phase;
-    return blocks(a->n, 65536);
+    return sp_blocks(a->n, 65536);
 }
 
 static const struct sp_field fill_fields[] = {
@@ -291,7 +279,7 @@ static const struct sp_field fill_fields[] = {
 
 static const struct sp_kernel_row fill_rows[] = {
     SP_ELEM_FAST(fill, NULL, 1e-6f)
-    { .name = "fill.portable", .fn = fill_portable },
+    { .name = "fill.portable", .fn = SP_FN(fill) },
 };
 
 const struct sp_kernel sp_kernel_fill = {

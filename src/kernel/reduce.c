@@ -13,28 +13,16 @@ SP_EMBED_TEXT(clip, "portable/clip.c")
 SP_EMBED_TEXT(adamw, "portable/adamw.c")
 SP_EMBED_TEXT(mse, "portable/mse.c")
 
-static int64_t blocks(int64_t n, int64_t block)
-{
-    return (n + block - 1) / block;
-}
-
-/* The portable row of family NAME, whose text is TEXT. */
-#define FAMILY_PORTABLE(name)                                                              \
-    static void name##_portable(const void *args, int phase, int64_t task, void *scratch) \
-    {                                                                                      \
-        (void)scratch;                                                                     \
-        sp_##name##_portable(args, phase, task);                                           \
-    }
 
 /* ---- sum_rows ---- */
 
-FAMILY_PORTABLE(sum_rows)
+SP_PORTABLE_ROW(sum_rows)
 
 static int64_t sum_rows_tasks(const void *args, int phase)
 {
     const struct sp_sum_rows_args *a = args;
     (void)phase;
-    return blocks(a->n, 64);
+    return sp_blocks(a->n, 64);
 }
 
 static const struct sp_field sum_rows_fields[] = {
@@ -55,7 +43,7 @@ static bool sum_rows_fits(const void *args)
 
 static const struct sp_kernel_row sum_rows_rows[] = {
     SP_ELEM_FAST(sum_rows, sum_rows_fits, 1e-5f)
-    { .name = "sum_rows.portable", .fn = sum_rows_portable },
+    { .name = "sum_rows.portable", .fn = SP_FN(sum_rows) },
 };
 
 const struct sp_kernel sp_kernel_sum_rows = {
@@ -66,12 +54,12 @@ const struct sp_kernel sp_kernel_sum_rows = {
 
 /* ---- sum ---- */
 
-FAMILY_PORTABLE(sum)
+SP_PORTABLE_ROW(sum)
 
 static int64_t sum_tasks(const void *args, int phase)
 {
     const struct sp_sum_args *a = args;
-    return phase ? 1 : blocks(a->n, SP_SUM_BLOCK);
+    return phase ? 1 : sp_blocks(a->n, SP_SUM_BLOCK);
 }
 
 static const struct sp_field sum_fields[] = {
@@ -94,7 +82,7 @@ static bool sum_fits(const void *args)
 
 static const struct sp_kernel_row sum_rows[] = {
     SP_ELEM_FAST(sum, sum_fits, 1e-6f)
-    { .name = "sum.portable", .fn = sum_portable },
+    { .name = "sum.portable", .fn = SP_FN(sum) },
 };
 
 const struct sp_kernel sp_kernel_sum = {
@@ -105,7 +93,7 @@ const struct sp_kernel sp_kernel_sum = {
 
 /* ---- clip ---- */
 
-FAMILY_PORTABLE(clip)
+SP_PORTABLE_ROW(clip)
 
 static int64_t clip_tasks(const void *args, int phase)
 {
@@ -124,7 +112,7 @@ static const struct sp_field clip_fields[] = {
 };
 
 static const struct sp_kernel_row clip_rows[] = {
-    { .name = "clip.portable", .fn = clip_portable },
+    { .name = "clip.portable", .fn = SP_FN(clip) },
 };
 
 const struct sp_kernel sp_kernel_clip = {
@@ -135,13 +123,13 @@ const struct sp_kernel sp_kernel_clip = {
 
 /* ---- adamw ---- */
 
-FAMILY_PORTABLE(adamw)
+SP_PORTABLE_ROW(adamw)
 
 static int64_t adamw_tasks(const void *args, int phase)
 {
     const struct sp_adamw_args *a = args;
     (void)phase;
-    return blocks(a->n, SP_UPDATE_BLOCK);
+    return sp_blocks(a->n, SP_UPDATE_BLOCK);
 }
 
 static const struct sp_field adamw_fields[] = {
@@ -162,7 +150,7 @@ static const struct sp_field adamw_fields[] = {
 
 static const struct sp_kernel_row adamw_rows[] = {
     SP_ELEM_FAST(adamw, NULL, 1e-5f)
-    { .name = "adamw.portable", .fn = adamw_portable },
+    { .name = "adamw.portable", .fn = SP_FN(adamw) },
 };
 
 const struct sp_kernel sp_kernel_adamw = {
@@ -173,13 +161,13 @@ const struct sp_kernel sp_kernel_adamw = {
 
 /* ---- sgd ---- */
 
-FAMILY_PORTABLE(sgd)
+SP_PORTABLE_ROW(sgd)
 
 static int64_t sgd_tasks(const void *args, int phase)
 {
     const struct sp_sgd_args *a = args;
     (void)phase;
-    return blocks(a->n, SP_UPDATE_BLOCK);
+    return sp_blocks(a->n, SP_UPDATE_BLOCK);
 }
 
 static const struct sp_field sgd_fields[] = {
@@ -196,7 +184,7 @@ static const struct sp_field sgd_fields[] = {
 
 static const struct sp_kernel_row sgd_rows[] = {
     SP_ELEM_FAST(sgd, NULL, 1e-5f)
-    { .name = "sgd.portable", .fn = sgd_portable },
+    { .name = "sgd.portable", .fn = SP_FN(sgd) },
 };
 
 const struct sp_kernel sp_kernel_sgd = {
@@ -207,12 +195,12 @@ const struct sp_kernel sp_kernel_sgd = {
 
 /* ---- mse ---- */
 
-FAMILY_PORTABLE(mse)
+SP_PORTABLE_ROW(mse)
 
 static int64_t mse_tasks(const void *args, int phase)
 {
     const struct sp_mse_args *a = args;
-    return phase ? 1 : blocks(a->n, SP_SUM_BLOCK);
+    return phase ? 1 : sp_blocks(a->n, SP_SUM_BLOCK);
 }
 
 static const struct sp_field mse_fields[] = {
@@ -228,7 +216,7 @@ static const struct sp_field mse_fields[] = {
 };
 
 static const struct sp_kernel_row mse_rows[] = {
-    { .name = "mse.portable", .fn = mse_portable },
+    { .name = "mse.portable", .fn = SP_FN(mse) },
 };
 
 const struct sp_kernel sp_kernel_mse = {

@@ -13,28 +13,16 @@ SP_EMBED_TEXT(softmax, "portable/softmax.c")
 SP_EMBED_TEXT(xent, "portable/xent.c")
 SP_EMBED_TEXT(embed, "portable/embed.c")
 
-static int64_t blocks(int64_t n, int64_t block)
-{
-    return (n + block - 1) / block;
-}
-
-/* The portable row of family NAME, whose text is TEXT. */
-#define FAMILY_PORTABLE(name)                                                              \
-    static void name##_portable(const void *args, int phase, int64_t task, void *scratch) \
-    {                                                                                      \
-        (void)scratch;                                                                     \
-        sp_##name##_portable(args, phase, task);                                           \
-    }
 
 /* ---- norm ---- */
 
-FAMILY_PORTABLE(norm)
+SP_PORTABLE_ROW(norm)
 
 static int64_t norm_tasks(const void *args, int phase)
 {
     const struct sp_norm_args *a = args;
     (void)phase;
-    return blocks(a->m, SP_NORM_ROWS);
+    return sp_blocks(a->m, SP_NORM_ROWS);
 }
 
 static const struct sp_field norm_fields[] = {
@@ -59,7 +47,7 @@ static bool norm_fits(const void *args)
 
 static const struct sp_kernel_row norm_rows[] = {
     SP_ELEM_FAST(norm, norm_fits, 1e-5f)
-    { .name = "norm.portable", .fn = norm_portable },
+    { .name = "norm.portable", .fn = SP_FN(norm) },
 };
 
 const struct sp_kernel sp_kernel_norm = {
@@ -70,12 +58,12 @@ const struct sp_kernel sp_kernel_norm = {
 
 /* ---- norm_back ---- */
 
-FAMILY_PORTABLE(norm_back)
+SP_PORTABLE_ROW(norm_back)
 
 static int64_t norm_back_tasks(const void *args, int phase)
 {
     const struct sp_norm_back_args *a = args;
-    return blocks(phase ? a->n : a->m, phase ? 256 : SP_NORM_ROWS);
+    return sp_blocks(phase ? a->n : a->m, phase ? 256 : SP_NORM_ROWS);
 }
 
 static const struct sp_field norm_back_fields[] = {
@@ -105,7 +93,7 @@ static bool norm_back_fits(const void *args)
 
 static const struct sp_kernel_row norm_back_rows[] = {
     SP_ELEM_FAST(norm_back, norm_back_fits, 1e-4f)
-    { .name = "norm_back.portable", .fn = norm_back_portable },
+    { .name = "norm_back.portable", .fn = SP_FN(norm_back) },
 };
 
 const struct sp_kernel sp_kernel_norm_back = {
@@ -116,13 +104,13 @@ const struct sp_kernel sp_kernel_norm_back = {
 
 /* ---- softmax ---- */
 
-FAMILY_PORTABLE(softmax)
+SP_PORTABLE_ROW(softmax)
 
 static int64_t softmax_tasks(const void *args, int phase)
 {
     const struct sp_softmax_args *a = args;
     (void)phase;
-    return blocks(a->m, 16);
+    return sp_blocks(a->m, 16);
 }
 
 static const struct sp_field softmax_fields[] = {
@@ -136,7 +124,7 @@ static const struct sp_field softmax_fields[] = {
 
 static const struct sp_kernel_row softmax_rows[] = {
     SP_ELEM_FAST(softmax, NULL, 1e-5f)
-    { .name = "softmax.portable", .fn = softmax_portable },
+    { .name = "softmax.portable", .fn = SP_FN(softmax) },
 };
 
 const struct sp_kernel sp_kernel_softmax = {
@@ -147,13 +135,13 @@ const struct sp_kernel sp_kernel_softmax = {
 
 /* ---- softmax_back ---- */
 
-FAMILY_PORTABLE(softmax_back)
+SP_PORTABLE_ROW(softmax_back)
 
 static int64_t softmax_back_tasks(const void *args, int phase)
 {
     const struct sp_softmax_back_args *a = args;
     (void)phase;
-    return blocks(a->m, 16);
+    return sp_blocks(a->m, 16);
 }
 
 static const struct sp_field softmax_back_fields[] = {
@@ -168,7 +156,7 @@ static const struct sp_field softmax_back_fields[] = {
 
 static const struct sp_kernel_row softmax_back_rows[] = {
     SP_ELEM_FAST(softmax_back, NULL, 1e-5f)
-    { .name = "softmax_back.portable", .fn = softmax_back_portable },
+    { .name = "softmax_back.portable", .fn = SP_FN(softmax_back) },
 };
 
 const struct sp_kernel sp_kernel_softmax_back = {
@@ -179,12 +167,12 @@ const struct sp_kernel sp_kernel_softmax_back = {
 
 /* ---- xent ---- */
 
-FAMILY_PORTABLE(xent)
+SP_PORTABLE_ROW(xent)
 
 static int64_t xent_tasks(const void *args, int phase)
 {
     const struct sp_xent_args *a = args;
-    return phase ? 1 : blocks(a->m, 8);
+    return phase ? 1 : sp_blocks(a->m, 8);
 }
 
 static const struct sp_field xent_fields[] = {
@@ -210,7 +198,7 @@ static bool xent_fits(const void *args)
 
 static const struct sp_kernel_row xent_rows[] = {
     SP_ELEM_FAST(xent, xent_fits, 1e-5f)
-    { .name = "xent.portable", .fn = xent_portable },
+    { .name = "xent.portable", .fn = SP_FN(xent) },
 };
 
 const struct sp_kernel sp_kernel_xent = {
@@ -221,13 +209,13 @@ const struct sp_kernel sp_kernel_xent = {
 
 /* ---- embed ---- */
 
-FAMILY_PORTABLE(embed)
+SP_PORTABLE_ROW(embed)
 
 static int64_t embed_tasks(const void *args, int phase)
 {
     const struct sp_embed_args *a = args;
     (void)phase;
-    return blocks(a->m, 64);
+    return sp_blocks(a->m, 64);
 }
 
 static const struct sp_field embed_fields[] = {
@@ -251,7 +239,7 @@ static bool embed_fits(const void *args)
 
 static const struct sp_kernel_row embed_rows[] = {
     SP_ELEM_FAST(embed, embed_fits, 1e-6f)
-    { .name = "embed.portable", .fn = embed_portable },
+    { .name = "embed.portable", .fn = SP_FN(embed) },
 };
 
 const struct sp_kernel sp_kernel_embed = {
@@ -262,13 +250,13 @@ const struct sp_kernel sp_kernel_embed = {
 
 /* ---- embed_back ---- */
 
-FAMILY_PORTABLE(embed_back)
+SP_PORTABLE_ROW(embed_back)
 
 static int64_t embed_back_tasks(const void *args, int phase)
 {
     const struct sp_embed_back_args *a = args;
     (void)phase;
-    return blocks(a->n, 64);
+    return sp_blocks(a->n, 64);
 }
 
 static const struct sp_field embed_back_fields[] = {
@@ -292,7 +280,7 @@ static bool embed_back_fits(const void *args)
 
 static const struct sp_kernel_row embed_back_rows[] = {
     SP_ELEM_FAST(embed_back, embed_back_fits, 1e-5f)
-    { .name = "embed_back.portable", .fn = embed_back_portable },
+    { .name = "embed_back.portable", .fn = SP_FN(embed_back) },
 };
 
 const struct sp_kernel sp_kernel_embed_back = {
