@@ -53,7 +53,6 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
 {
     char beside[4096];
     struct sp_recipe *r = &w->recipe;
-    double process = work_process_bytes();
     TRY(sp_pool_new(&w->pool, w->machine.threads, err));
     TRY(work_text_open(&w->text, &r->data, tokenizer_beside(r, beside, sizeof beside), false, c, err));
     TRY(sp_recipe_config(r, sp_tokenizer_vocab(w->text.tokenizer), &w->config, err));
@@ -64,7 +63,7 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
         shape.score_batch = -1;
     TRY(sp_step_train(&w->config, &shape, &w->machine, NULL, NULL, &w->job, err));
     TRY(work_probe(&w->machine, shape.compute, &w->rates, err));
-    predict(w, process);
+    predict(w, fmax(0, work_process_bytes() - work_text_bytes(&w->text))); /* with what reading and tokenizing left behind */
     return SP_OK;
 }
 
