@@ -8,12 +8,16 @@
 #include <sparsam.h>
 #include "verb.h"
 
-/* Asked for before the line could be understood: errors honour it too. */
-static bool asks_json(int argc, char **argv)
+/* Asked for before the line could be understood: errors honour it too.  Where the rest of the line belongs to a
+ * command, only up to its first word. */
+static bool asks_json(int argc, char **argv, bool rest)
 {
-    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
         if (!strcmp(argv[i], "--json"))
             return true;
+        if (rest && i > 1 && argv[i][0] != '-')
+            return false;
+    }
     return false;
 }
 
@@ -100,7 +104,7 @@ int main(int argc, char **argv)
         if (!err.status)
             sp_fail(&err, SP_IO, "standard output: %s", strerror(errno));
     if (err.status)
-        report_error(v, v && v->rest ? call.common.json : asks_json(argc, argv), &err);
+        report_error(v, call.common.json || asks_json(argc, argv, v && v->rest), &err);
     json_decref(call.answer);
     sp_arena_clear(&mem);
     if (call.exit_status)
