@@ -79,10 +79,15 @@ static enum sp_status verify(const char *file, const char *hash, struct sp_err *
     if (!sp_is_file(file))
         return sp_fail(err, SP_MISSING, "%s is not there", file);
     TRY(sp_hash_file(&h, file, err));
-    TRY(sp_read_file(&want, hash, 4096, err));
+    bool there = sp_is_file(hash);
+    if (there)
+        TRY(sp_read_file(&want, hash, 4096, err));
     bool same = want.n >= 64 && !memcmp(want.at, h.hex, 64);
     sp_text_clear(&want);
-    return same ? SP_OK : sp_fail(err, SP_FORMAT, "%s is damaged: its content does not match its hash", file);
+    if (same)
+        return SP_OK;
+    sp_fail(err, SP_FORMAT, "%s is damaged: its content does not match its hash%s", file, there ? "" : ", which is missing");
+    return sp_remedy(err, "--no-resume begins anew");
 }
 
 static enum sp_status read_into(const struct sp_safetensors *f, struct sp_live *l, struct sp_err *err)
@@ -129,21 +134,41 @@ static enum sp_status read_one(const char *file, const char *hash, struct sp_liv
     return SP_OK;
 }
 
+/* The damaged one out of the way, lest the next save puts it in the place of the good one. */
+static void set_aside(const struct paths *p, const char *folder)
+{
+    char aside[PATH_MAX_BYTES];
+    int n = snprintf(aside, sizeof aside, "%s/checkpoint.damaged.safetensors", folder);
+    if (n > 0 && n < (int)sizeof aside && sp_is_file(p->file[0]) && !rename(p->file[0], aside))
+        unlink(p->hash[0]);
+}
+
+/* The older one, where the newer could not be read (err says why).  Missing is only what was never there. */
+static enum sp_status fall_back(const struct paths *p, const char *folder, struct sp_live *l, int64_t *step, double *seconds, struct sp_err *err)
+{
+    char line[1200];
+    struct sp_err second = { 0 };
+    enum sp_status st = read_one(p->file[1], p->hash[1], l, step, seconds, &second);
+    if (st && !sp_is_file(p->file[0]) && st != SP_MISSING)
+        *err = second;
+    if (st)
+        return err->status;
+    sp_log(SP_LOG_WARN, "%s; the checkpoint before it is used (step %lld)", sp_err_line(err, line, sizeof line), (long long)*step);
+    set_aside(p, folder);
+    *err = (struct sp_err){ 0 };
+    return SP_OK;
+}
+
 enum sp_status sp_checkpoint_load(const char *folder, struct sp_live *l, int64_t *step, double *seconds, struct sp_err *err)
 {
     struct paths *p = sp_alloc(sizeof *p);
-    char line[1200];
-    struct sp_err second;
     if (!p)
         return sp_fail(err, SP_NOMEM, "no memory to read a checkpoint");
     enum sp_status st = make_paths(p, folder, err);
     if (!st)
         st = read_one(p->file[0], p->hash[0], l, step, seconds, err);
-    if (st && sp_is_file(p->file[1]) && !read_one(p->file[1], p->hash[1], l, step, seconds, &second)) {
-        sp_log(SP_LOG_WARN, "%s; the checkpoint before it is used (step %lld)", sp_err_line(err, line, sizeof line), (long long)*step);
-        *err = (struct sp_err){ 0 };
-        st = SP_OK;
-    }
+    if (st && st != SP_LIMIT)
+        st = fall_back(p, folder, l, step, seconds, err);
     sp_free(p);
     return st;
 }

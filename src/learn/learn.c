@@ -84,7 +84,7 @@ static double update(const struct loop *k, int64_t step, double lr)
 static enum sp_status diverged(const struct loop *k, int64_t step, const char *what, double value, struct sp_err *err)
 {
     const char *out = k->l->how->out;
-    sp_fail(err, SP_DIVERGED, "step %lld: %s is %g", (long long)step, what, value);
+    sp_fail(err, SP_DIVERGED, "step %lld: %s is %g", (long long)step, what, isnan(value) ? fabs(value) : value);
     return sp_remedy(err, "a smaller --lr or a longer --warmup usually helps%s%s", out ? "; the last good checkpoint stays in " : "", out ? out : "");
 }
 
