@@ -71,38 +71,53 @@ static void collect(const struct sp_live *l, enum sp_run run, struct sp_rates *r
     }
 }
 
+/* Chunks of the loss and dropout are there for the rows that only they use. */
+static const struct sp_train_shape probe_shape = { .batch = 2, .tokens = 256, .score_batch = -1, .dropout = 0.1, .loss_rows = 256,
+                                                   .adamw = { 0.9, 0.95, 1e-8, 0.1, NULL } };
+
+static void probe_step(struct sp_live *l)
+{
+    static const char *const zero[] = { "ids", "targets", "weights" };
+    for (size_t i = 0; i < SP_COUNT(zero); i++)
+        memset(sp_live_at(l, SP_RUN_MICRO, zero[i]), 0, (size_t)(probe_shape.batch * probe_shape.tokens) * 4);
+    *(int32_t *)sp_live_at(l, SP_RUN_MICRO, "dropout_counter") = 0;
+    sp_live_run(l, SP_RUN_MICRO);
+    *(float *)sp_live_at(l, SP_RUN_UPDATE, "lr") = 0;
+    *(float *)sp_live_at(l, SP_RUN_UPDATE, "max_norm") = 1;
+    *(int32_t *)sp_live_at(l, SP_RUN_UPDATE, "step") = 1;
+    sp_live_run(l, SP_RUN_UPDATE);
+}
+
+static enum sp_status probe_job(const struct sp_job *job, struct sp_pool *pool, struct sp_rates *rates, struct sp_err *err)
+{
+    struct sp_live live;
+    TRY(sp_live_new(&live, job, pool, true, err));
+    enum sp_status st = sp_live_init(&live, 1, err);
+    if (!st) {
+        probe_step(&live); /* the first run only warms up */
+        for (int s = 0; s < SP_RUNS; s++)
+            if (job->has[s])
+                memset(live.exec[s].seconds, 0, (size_t)job->program[s].n * sizeof(double));
+        for (int i = 0; i < PROBE_RUNS; i++)
+            probe_step(&live);
+        collect(&live, SP_RUN_MICRO, rates);
+        collect(&live, SP_RUN_UPDATE, rates);
+    }
+    sp_live_clear(&live);
+    return st;
+}
+
 static enum sp_status probe_family(enum sp_family family, const struct sp_machine *m, struct sp_pool *pool, enum sp_format compute, struct sp_rates *rates,
                                    struct sp_err *err)
 {
-    struct sp_model_config c = { .family = family, .vocab = 2048, .context = 256, .layers = 2, .width = 256, .heads = 4, .tied = true, .bos = -1,
-                                 .activation = family == SP_FAMILY_LLAMA ? SP_SILU : SP_GELU };
-    struct sp_train_shape t = { .batch = 4, .tokens = 256, .score_batch = -1, .compute = compute, .adamw = { 0.9, 0.95, 1e-8, 0.1, NULL } };
+    struct sp_model_config c = { .family = family, .vocab = 2048, .context = 256, .layers = 1, .width = 256, .heads = 4, .tied = true, .bias = true,
+                                 .bos = -1, .activation = family == SP_FAMILY_LLAMA ? SP_SILU : SP_GELU };
+    struct sp_train_shape t = probe_shape;
     struct sp_job job;
-    struct sp_live live;
+    t.compute = compute;
     TRY(sp_model_config_finish(&c, err));
     TRY(sp_step_train(&c, &t, m, NULL, NULL, &job, err));
-    enum sp_status st = sp_live_new(&live, &job, pool, true, err);
-    if (!st) {
-        st = sp_live_init(&live, 1, err);
-        for (int i = 0; !st && i < PROBE_RUNS + 1; i++) {
-            for (int s = 0; i == 1 && s < SP_RUNS; s++) /* the first run only warms up */
-                if (job.has[s])
-                    memset(live.exec[s].seconds, 0, (size_t)job.program[s].n * sizeof(double));
-            memset(sp_live_at(&live, SP_RUN_MICRO, "targets"), 0, (size_t)(t.batch * t.tokens) * 4);
-            memset(sp_live_at(&live, SP_RUN_MICRO, "ids"), 0, (size_t)(t.batch * t.tokens) * 4);
-            memset(sp_live_at(&live, SP_RUN_MICRO, "weights"), 0, (size_t)(t.batch * t.tokens) * 4);
-            sp_live_run(&live, SP_RUN_MICRO);
-            *(float *)sp_live_at(&live, SP_RUN_UPDATE, "lr") = 0;
-            *(float *)sp_live_at(&live, SP_RUN_UPDATE, "max_norm") = 1;
-            *(int32_t *)sp_live_at(&live, SP_RUN_UPDATE, "step") = 1;
-            sp_live_run(&live, SP_RUN_UPDATE);
-        }
-        if (!st) {
-            collect(&live, SP_RUN_MICRO, rates);
-            collect(&live, SP_RUN_UPDATE, rates);
-        }
-        sp_live_clear(&live);
-    }
+    enum sp_status st = probe_job(&job, pool, rates, err);
     sp_job_clear(&job);
     return st;
 }
