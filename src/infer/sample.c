@@ -16,11 +16,11 @@ static int by_logit(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static int32_t greedy(const float *logits, int64_t n)
+static int32_t greedy(const struct candidate *c, int64_t n)
 {
     int64_t best = 0;
     for (int64_t i = 1; i < n; i++)
-        if (logits[i] > logits[best])
+        if (c[i].logit > c[best].logit)
             best = i;
     return (int32_t)best;
 }
@@ -79,19 +79,19 @@ enum sp_status sp_session_sample(struct sp_session *s, const struct sp_sampling 
     for (int64_t i = 0; i < n; i++)
         if (isnan(s->logits[i]))
             return sp_fail(err, SP_DIVERGED, "the model's answer is not a number: its weights are damaged");
-    if (how->greedy || how->temperature <= 0) {
-        *id = greedy(s->logits, n);
-        return SP_OK;
-    }
     struct candidate *c = sp_alloc((size_t)n * sizeof *c);
     if (!c)
         return sp_fail(err, SP_NOMEM, "no memory to draw a token");
     for (int64_t i = 0; i < n; i++)
         c[i] = (struct candidate){ s->logits[i], (int32_t)i };
     penalise(c, n, &s->history, how->repeat_penalty);
-    qsort(c, (size_t)n, sizeof *c, by_logit);
-    struct sp_random r = { .key = sp_random_key((uint64_t)how->seed, "sample"), .counter = s->drawn++ };
-    *id = draw(c, cut(c, n, how), how->temperature, sp_random_unit(&r));
+    if (how->greedy || how->temperature <= 0) {
+        *id = greedy(c, n);
+    } else {
+        struct sp_random r = { .key = sp_random_key((uint64_t)how->seed, "sample"), .counter = s->drawn++ };
+        qsort(c, (size_t)n, sizeof *c, by_logit);
+        *id = draw(c, cut(c, n, how), how->temperature, sp_random_unit(&r));
+    }
     sp_free(c);
     return SP_OK;
 }

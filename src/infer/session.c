@@ -43,11 +43,11 @@ enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t
                 (long long)cache);
         return sp_remedy(err, "a shorter prompt, fewer tokens, or a larger --cache");
     }
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= j->config.vocab)
             return sp_fail(err, SP_USAGE, "token %d is not in the vocabulary of %lld", (int)ids[i], (long long)j->config.vocab);
+    for (int64_t i = 0; i < n; i++)
         sp_ids_add(&s->history, ids[i]);
-    }
     while (n > 0) {
         bool whole = n > 1 && chunk > 1 && s->past + chunk <= cache;
         int64_t take = whole ? (n < chunk ? n : chunk) : 1;
