@@ -51,9 +51,25 @@ static void say(const struct verb_call *call, const char *text)
 
 /* ---- 1: the machine ---- */
 
+static void show_sensors(bool readable, const char *title)
+{
+    struct sp_sensors s;
+    const char *sep = "";
+    sp_meter_sensors(&s);
+    fputs(title, stdout);
+    for (int i = 0; i < s.n; i++)
+        if (s.at[i].readable == readable) {
+            printf("%s %s", sep, s.at[i].name);
+            sep = ",";
+        }
+    puts(*sep ? "." : " none.");
+}
+
 static void show_machine(const struct sp_machine *m)
 {
     char bytes[32];
+    show_sensors(true, "Sensors it can read:");
+    show_sensors(false, "Sensors it can't (sparsam machine says why):");
     printf("%d processors, %s of memory, %d threads used. Kernel rows it runs:\n ", m->cores, sp_show_bytes((double)m->memory_bytes, bytes, sizeof bytes), m->threads);
     for (const struct sp_kernel *const *k = sp_kernels; *k; k++)
         for (const struct sp_kernel_row *r = (*k)->rows;; r++)

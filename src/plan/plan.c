@@ -83,7 +83,7 @@ void sp_plan_job(const struct sp_plan_ask *a, struct sp_cost *out, struct sp_pla
         flops *= a->limit_s / c.time_s.likely;
         c.time_s = sp_range(a->limit_s, RUN_LIKELY * a->limit_s, RUN_HIGH * a->limit_s, SP_HOW_MODEL);
     }
-    c.cpu_s = sp_range(0.4 * threads * c.time_s.low, 0.85 * threads * c.time_s.likely, threads * c.time_s.high, c.time_s.how);
+    c.cpu_s = sp_range(0.4 * threads * c.time_s.low, 0.95 * threads * c.time_s.likely, threads * c.time_s.high, c.time_s.how);
     c.flops = sp_exact(flops, SP_HOW_COUNTER);
     c.parameters = sp_exact((double)a->job->parameters, SP_HOW_COUNTER);
     plan_memory(a, &c);
