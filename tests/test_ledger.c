@@ -265,6 +265,10 @@ static void foreign_files_are_refused(void **state)
     assert_int_equal(sp_ledger_open(&l, path, &err), SP_FORMAT);
     assert_null(l);
     assert_non_null(strstr(err.where, "text.db"));
+    snprintf(path, sizeof path, "%s/other.db", folder);
+    sql("CREATE TABLE recipes (name TEXT)", SQLITE_OK);
+    assert_int_equal(sp_ledger_open(&l, path, &err), SP_FORMAT);
+    assert_non_null(strstr(err.what, "another program"));
     sp_ledger_close(open_ledger("newer"));
     sql("PRAGMA user_version = 1000", SQLITE_OK);
     assert_int_equal(sp_ledger_open(&l, path, &err), SP_UNSUPPORTED);

@@ -77,10 +77,28 @@ static enum sp_status write_ahead(struct sp_ledger *l, struct sp_err *err)
     return got == SQLITE_OK ? SP_OK : sp_ledger_fail(l, "switching to write-ahead logging", err);
 }
 
+/* A data base of another program is left as it is. */
+static enum sp_status check_ours(struct sp_ledger *l, struct sp_err *err)
+{
+    static const char tables[] = "SELECT count(*), coalesce(sum(name = 'event'), 0) FROM sqlite_master WHERE type = 'table'";
+    sqlite3_stmt *s;
+    TRY(sp_ledger_prepare(l, &s, tables, err));
+    int got = sqlite3_step(s), n = got == SQLITE_ROW ? sqlite3_column_int(s, 0) : 0, ours = got == SQLITE_ROW ? sqlite3_column_int(s, 1) : 0;
+    sqlite3_finalize(s);
+    if (got != SQLITE_ROW)
+        return sp_ledger_fail(l, "reading its tables", err);
+    if (!n || ours)
+        return SP_OK;
+    sp_fail(err, SP_FORMAT, "this is another program's data base, with %d tables and no events", n);
+    sp_remedy(err, "--ledger names a file of its own");
+    return sp_where(err, "%s", l->path);
+}
+
 enum sp_status sp_ledger_migrate(struct sp_ledger *l, struct sp_err *err)
 {
     int now = 0;
     sqlite3_busy_timeout(l->db, BUSY_MS);
+    TRY(check_ours(l, err));
     TRY(write_ahead(l, err));
     TRY(sp_ledger_exec(l, "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL", "setting it up", err));
     TRY(version(l, &now, err));
