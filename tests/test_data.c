@@ -124,6 +124,11 @@ static void test_splits_of_text(void **state)
     assert_int_equal(d.n, 2);
     assert_true(is(d.at[0].text, "a\n\nb") && is(d.at[1].text, "c"));
     sp_documents_free(&d);
+    put("g.txt", "a\r\n\r\nb\r\n\r\n\r\nc\r\n");
+    OK(sp_documents_read(&d, at("g.txt"), &o, NULL, &err));
+    assert_int_equal(d.n, 2);
+    assert_true(is(d.at[0].text, "a\r\n\r\nb") && is(d.at[1].text, "c"));
+    sp_documents_free(&d);
 }
 
 static void test_bad_lines(void **state)

@@ -141,8 +141,10 @@ static size_t text_end(const struct reader *r, const char *s, size_t n, size_t *
         hit = memmem(s, n, eot, sizeof eot - 1);
         k = sizeof eot - 1;
     } else if (r->o.split == SP_DATA_SPLIT_BLANK) {
+        const char *crlf = memmem(s, n, "\n\r\n\r\n", 5);
         hit = memmem(s, n, "\n\n\n", 3);
-        for (k = 0; hit && hit + k < s + n && hit[k] == '\n'; k++)
+        hit = crlf && (!hit || crlf < hit) ? crlf : hit;
+        for (k = 0; hit && hit + k < s + n && (hit[k] == '\n' || hit[k] == '\r'); k++)
             ;
     }
     *next = hit ? (size_t)(hit - s) + k : n;
