@@ -11,7 +11,7 @@ struct making {
     sp_graph_hook *hook;
     void *self;
     struct sp_job *job;
-    struct sp_graph *refresh;          /* packed copies written anew: by LOAD when serving, UPDATE and REFRESH when training */
+    struct sp_graph *refresh;          /* packed copies written anew whenever weights have changed */
 };
 
 static enum sp_status build(const struct making *k, struct sp_build *b, struct sp_graph **out, struct sp_err *err)
