@@ -20,6 +20,7 @@ static void attn_sizes(struct kernel_case *c, int number, struct sp_attention_ar
     a->causal = number % 5 != 4;
     a->window = number % 4 == 3 ? case_between(c, 1, 120) : 0;
     a->softcap = number % 7 == 6 ? 2.0f : 0;
+    a->drop = number % 3 == 2 ? 0.3f : 0, a->key = (uint64_t)number;
 }
 
 /* Columns: one packed matrix, or three with gaps between the rows. */
@@ -49,6 +50,8 @@ static void attn_make(struct kernel_case *c, int number)
     }
     if (past)
         a.past = case_ids(c, 1, 0, (int32_t)(a.tk - a.t + 1));
+    if (case_coin(c))
+        a.counter = case_ids(c, 1, 0, 1000);
     a.o = case_out(c, (enum sp_format)a.o_format, a.b * a.t * a.ldo);
     if (case_coin(c))
         a.lse = case_out(c, SP_F32, a.b * a.heads * a.t);
@@ -69,6 +72,7 @@ static void attn_back_buffers(struct kernel_case *c, struct sp_attention_back_ar
     a->o = case_in(c, (enum sp_format)a->o_format, rows * a->ldo);
     a->q = case_in(c, x, rows * a->ldq);
     a->lse = case_in_range(c, SP_F32, rows * a->heads, 3, 5);
+    a->counter = case_coin(c) ? case_ids(c, 1, 0, 1000) : NULL;
     a->dq = case_out(c, d, rows * a->ldq);
     if (!packed) {
         a->k = case_in(c, x, rows * a->ldk), a->v = case_in(c, x, rows * a->ldv);
@@ -85,7 +89,7 @@ static void attn_back_make(struct kernel_case *c, int number)
     attn_columns(c, &f, packed);
     struct sp_attention_back_args a = { .b = f.b, .t = f.t, .tk = f.tk, .heads = f.heads, .kv_heads = f.kv_heads, .dim = f.dim,
         .ldq = f.ldq, .ldk = f.ldk, .ldv = f.ldv, .ldo = f.ldo, .q_at = f.q_at, .k_at = f.k_at, .v_at = f.v_at,
-        .window = f.window, .scale = f.scale, .softcap = f.softcap, .causal = f.causal };
+        .window = f.window, .key = f.key, .drop = f.drop, .scale = f.scale, .softcap = f.softcap, .causal = f.causal };
     attn_back_formats(c, &a);
     attn_back_buffers(c, &a, packed);
     memcpy(c->args, &a, sizeof a);

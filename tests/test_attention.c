@@ -101,6 +101,36 @@ static void forward_is_the_textbook(void **unused)
     sp_free(scratch);
 }
 
+/* ---- dropout of the weights ---- */
+
+/* With values of 1 an output is the share of weight kept over 1 - p: 1 in the mean, with the weights' own spread. */
+static void dropped_weights_keep_the_mean(void **unused)
+{
+    (void)unused;
+    enum { T = 192, HEADS = 4, DIM = 8 };
+    void *scratch = sp_alloc(SP_SCRATCH_MAX);
+    float *q = numbers(T * HEADS * DIM, 0), *k = numbers(T * HEADS * DIM, 0), *v = numbers(T * HEADS * DIM, 0), *o = numbers(T * HEADS * DIM, 1);
+    int32_t counter = 5;
+    for (int i = 0; i < T * HEADS * DIM; i++)
+        v[i] = 1;
+    struct sp_attention_args a = { .q = q, .k = k, .v = v, .counter = &counter, .o = o, .b = 1, .t = T, .tk = T, .heads = HEADS,
+        .kv_heads = HEADS, .dim = DIM, .ldq = HEADS * DIM, .ldk = HEADS * DIM, .ldv = HEADS * DIM, .ldo = HEADS * DIM, .scale = 1,
+        .drop = 0.2f, .key = 77 };
+    for (int fast = 0; fast < 2; fast++) {
+        double sum = 0, square = 0, same = 0;
+        sp_kernel_run(&sp_kernel_attention, sp_kernel_pick(&sp_kernel_attention, fast ? sp_cpu_features() : 0, &a), &a, NULL, scratch, SP_SCRATCH_MAX);
+        for (int i = 0; i < T * HEADS; i++) {
+            double x = (double)o[i * DIM];
+            sum += x, square += x * x, same += i && x == (double)o[(i - 1) * DIM];
+        }
+        double n = T * HEADS, mean = sum / n, variance = square / n - mean * mean, want = 0.2 / 0.8 / T;
+        assert_true(fabs(mean - 1) < 5 * sqrt(want / n));
+        assert_true(fabs(variance / want - 1) < 5 * sqrt(2 / n));
+        assert_true(same < n / 8); /* rows are drawn apart: of 193 possible sums few are equal */
+    }
+    sp_free(scratch), sp_free(q), sp_free(k), sp_free(v), sp_free(o);
+}
+
 /* ---- positions ---- */
 
 static double llama3_frequency(double w, double factor, double low, double high, double original)
@@ -334,7 +364,7 @@ static void wrong_shapes_are_named(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forward_is_the_textbook), cmocka_unit_test(tables_are_cosines_and_sines),
+        cmocka_unit_test(dropped_weights_keep_the_mean), cmocka_unit_test(forward_is_the_textbook), cmocka_unit_test(tables_are_cosines_and_sines),
         cmocka_unit_test(rope_knows_distances),    cmocka_unit_test(cache_equals_whole),
         cmocka_unit_test(counted_pairs),           cmocka_unit_test(wrong_shapes_are_named),
     };

@@ -16,7 +16,7 @@ extern const struct sp_op sp_op_attention, sp_op_attention_back, sp_op_rope_tabl
 
 /* Where attributes of these ops stand in attr.i; numbers left at 0 get the default in brackets. */
 enum { SP_ATTN_HEADS, SP_ATTN_KV_HEADS /* [heads] */, SP_ATTN_DIM, SP_ATTN_BATCH /* [1] */, SP_ATTN_PACKED, SP_ATTN_WINDOW /* [none] */,
-       SP_ATTN_FULL /* no causal mask */ };
+       SP_ATTN_FULL /* no causal mask */, SP_ATTN_KEY /* of dropout */ };
 enum { SP_ROPE_HEADS, SP_ROPE_DIM, SP_ROPE_T /* rows a sequence [all] */, SP_ROPE_BACK, SP_ROPE_INTERLEAVED };
 enum { SP_ROPE_TABLE_MAX, SP_ROPE_TABLE_DIM, SP_ROPE_TABLE_SCALING };
 enum { SP_SLICE_ROW, SP_SLICE_COL, SP_SLICE_ROWS, SP_SLICE_COLS };

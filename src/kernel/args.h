@@ -75,19 +75,21 @@ struct sp_rope_args {
 /* Causal attention, b sequences: t queries at positions past..past+t-1, over keys 0..past+t-1 of at most tk stored
  * (past NULL: 0 and all tk keys).  q[b*t, heads*dim] row distance ldq, k and v[b*tk, kv_heads*dim] row distances ldk,
  * ldv; o[b*t, heads*dim]; q_at, k_at, v_at: first column.  k or v NULL: they stand in q (packed).
- * lse[b, heads, t] for the backward pass, or NULL.  window 0: none.  softcap 0: none.  dim at most SP_HEAD_DIM_MAX. */
+ * lse[b, heads, t] for the backward pass, or NULL.  window 0: none.  softcap 0: none.  dim at most SP_HEAD_DIM_MAX.
+ * drop > 0: the weight of key j in row r = (b, head, query) is kept by word j % 4 of Philox(key, r * ((tk + 3) / 4) + j / 4,
+ * *counter). */
 enum { SP_HEAD_DIM_MAX = 512 };
 struct sp_attention_args {
-    const void *q, *k, *v; const int32_t *past; void *o; float *lse;
-    int64_t b, t, tk, heads, kv_heads, dim, ldq, ldk, ldv, ldo, q_at, k_at, v_at, window;
-    float scale, softcap; int32_t causal, q_format, kv_format, o_format;
+    const void *q, *k, *v; const int32_t *past, *counter; void *o; float *lse;
+    int64_t b, t, tk, heads, kv_heads, dim, ldq, ldk, ldv, ldo, q_at, k_at, v_at, window; uint64_t key;
+    float scale, softcap, drop; int32_t causal, q_format, kv_format, o_format;
 };
 /* past = 0.  dq, dk, dv have the layout of q, k, v; dk or dv NULL: they stand in dq.  Formats: x of q, k, v; d of dq,
  * dk, dv.  work[b, heads, t], followed by [b, heads, t, dim] when d_format is not f32. */
 struct sp_attention_back_args {
-    const void *d_o, *q, *k, *v, *o; const float *lse; void *dq, *dk, *dv; float *work;
-    int64_t b, t, tk, heads, kv_heads, dim, ldq, ldk, ldv, ldo, q_at, k_at, v_at, window;
-    float scale, softcap; int32_t causal, x_format, do_format, o_format, d_format;
+    const void *d_o, *q, *k, *v, *o; const float *lse; const int32_t *counter; void *dq, *dk, *dv; float *work;
+    int64_t b, t, tk, heads, kv_heads, dim, ldq, ldk, ldv, ldo, q_at, k_at, v_at, window; uint64_t key;
+    float scale, softcap, drop; int32_t causal, x_format, do_format, o_format, d_format;
 };
 /* y = keep(i) ? x/(1-p) : 0, keep by Philox(key, counter[0] , element): the same numbers in the backward pass. */
 struct sp_dropout_args { const void *x; const int32_t *counter; void *y; int64_t n; uint64_t key; float p; int32_t x_format, y_format; };

@@ -22,9 +22,10 @@ SP_EMBED(rope_table)
 static const struct sp_field attention_fields[] = {
     P(sp_attention_args, IN, q, "const void *"), P(sp_attention_args, IN, k, "const void *"),
     P(sp_attention_args, IN, v, "const void *"), P(sp_attention_args, IN, past, "const int32_t *"),
+    P(sp_attention_args, IN, counter, "const int32_t *"),
     P(sp_attention_args, OUT, o, "void *"), P(sp_attention_args, OUT, lse, "float *"),
     A(I64, b), A(I64, t), A(I64, tk), A(I64, heads), A(I64, kv_heads), A(I64, dim), A(I64, ldq), A(I64, ldk), A(I64, ldv),
-    A(I64, ldo), A(I64, q_at), A(I64, k_at), A(I64, v_at), A(I64, window), A(F32, scale), A(F32, softcap), A(I32, causal),
+    A(I64, ldo), A(I64, q_at), A(I64, k_at), A(I64, v_at), A(I64, window), A(U64, key), A(F32, scale), A(F32, softcap), A(F32, drop), A(I32, causal),
     A(I32, q_format), A(I32, kv_format), A(I32, o_format), { NULL },
 };
 
@@ -72,10 +73,11 @@ static const struct sp_field back_fields[] = {
     P(sp_attention_back_args, IN, d_o, "const void *"), P(sp_attention_back_args, IN, q, "const void *"),
     P(sp_attention_back_args, IN, k, "const void *"), P(sp_attention_back_args, IN, v, "const void *"),
     P(sp_attention_back_args, IN, o, "const void *"), P(sp_attention_back_args, IN, lse, "const float *"),
+    P(sp_attention_back_args, IN, counter, "const int32_t *"),
     P(sp_attention_back_args, OUT, dq, "void *"), P(sp_attention_back_args, OUT, dk, "void *"),
     P(sp_attention_back_args, OUT, dv, "void *"), P(sp_attention_back_args, WORK, work, "float *"),
     B(I64, b), B(I64, t), B(I64, tk), B(I64, heads), B(I64, kv_heads), B(I64, dim), B(I64, ldq), B(I64, ldk), B(I64, ldv),
-    B(I64, ldo), B(I64, q_at), B(I64, k_at), B(I64, v_at), B(I64, window), B(F32, scale), B(F32, softcap), B(I32, causal),
+    B(I64, ldo), B(I64, q_at), B(I64, k_at), B(I64, v_at), B(I64, window), B(U64, key), B(F32, scale), B(F32, softcap), B(F32, drop), B(I32, causal),
     B(I32, x_format), B(I32, do_format), B(I32, o_format), B(I32, d_format), { NULL },
 };
 

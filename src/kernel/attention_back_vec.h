@@ -12,12 +12,14 @@ struct back {
     float *k, *kt, *vt, *dk, *dv, *q, *d_o, *s, *ds, *dq; /* dq: one block */
     float *sum;                                           /* dq of all queries of head h, f32 */
     int64_t ld_sum;
+    struct drops drops;
 };
 
 static void back_open(struct back *f, const struct sp_attention_back_args *a, int64_t task, float *scratch)
 {
     f->a = a, f->b = task / a->kv_heads, f->g = task % a->kv_heads;
     f->dimp = up(a->dim, NR);
+    f->drops = drops_open(a->drop, a->key, a->counter, a->tk);
     int64_t keys = SP_ATTENTION_K * f->dimp, queries = SP_ATTENTION_BACK_Q * f->dimp;
     f->k = scratch, f->kt = f->k + keys, f->vt = f->kt + keys, f->dk = f->vt + keys, f->dv = f->dk + keys;
     f->q = f->dv + keys, f->d_o = f->q + queries, f->dq = f->d_o + queries, f->s = f->dq + queries;
@@ -52,10 +54,10 @@ static void back_range(const struct back *f, int64_t row, int64_t *lo, int64_t *
     *hi = least(*hi - f->k0, f->keys);
 }
 
-struct slope { float lse, delta, scale, cap; };
+struct slope { float lse, delta, scale, cap; const float *keep; /* dropout's multipliers; NULL: none */ };
 
-/* One vector of scores x and gradients of probabilities dp becomes probabilities and gradients of scores. */
-static inline void back_scores(sp_vf *x, sp_vf *dp, const struct slope *r)
+/* One vector of scores x and gradients of dropped probabilities dp becomes dropped probabilities and gradients of scores. */
+static inline void back_scores(sp_vf *x, sp_vf *dp, sp_vf keep, const struct slope *r)
 {
     sp_vf y = *x * sp_vsplat(r->scale), by = sp_vsplat(r->scale);
     if (r->cap > 0) {
@@ -64,7 +66,8 @@ static inline void back_scores(sp_vf *x, sp_vf *dp, const struct slope *r)
         by -= by * soft * soft;
     }
     *x = sp_vexp(y - sp_vsplat(r->lse));
-    *dp = *x * (*dp - sp_vsplat(r->delta)) * by;
+    *dp = *x * (*dp * keep - sp_vsplat(r->delta)) * by;
+    *x *= keep;
 }
 
 /* One row: s = probabilities, ds = gradients of the scores; 0 outside [lo, hi) up to K. */
@@ -74,7 +77,7 @@ static void back_row(float *s, float *ds, int64_t lo, int64_t hi, const struct s
         sp_vf zero = { 0 }, p = zero, d = zero;
         if (j < hi && j + W > lo) {
             p = sp_vload(s + j), d = sp_vload(ds + j);
-            back_scores(&p, &d, r);
+            back_scores(&p, &d, r->keep ? sp_vload(r->keep + j) : sp_vsplat(1), r);
             sp_vi in = between(j, lo, hi);
             p = sp_vpick(in, p, zero), d = sp_vpick(in, d, zero);
         }
@@ -87,7 +90,7 @@ static void back_strip(struct back *f, int64_t i)
 {
     const struct sp_attention_back_args *a = f->a;
     int64_t lo, hi, first, ld = SP_ATTENTION_K, last = least(i + MR, f->rows) - 1;
-    float *s = f->s + i * ld, *ds = f->ds + i * ld;
+    float *s = f->s + i * ld, *ds = f->ds + i * ld, room[DROPS_ROOM];
     int64_t lse_at = (f->b * a->heads + f->h) * a->t + f->q0;
     back_range(f, last, &lo, &hi);
     back_range(f, i, &first, &lo);
@@ -101,7 +104,10 @@ static void back_strip(struct back *f, int64_t i)
         if (i + r > last || lo >= hi)
             lo = hi = 0;
         int64_t at = lse_at + least(i + r, last);
-        back_row(s + r * ld, ds + r * ld, lo, hi, &(struct slope){ a->lse[at], a->work[at], a->scale, a->softcap });
+        struct slope slope = { a->lse[at], a->work[at], a->scale, a->softcap, NULL };
+        if (a->drop > 0 && hi > lo)
+            slope.keep = drops_row(&f->drops, room, at, f->k0, hi);
+        back_row(s + r * ld, ds + r * ld, lo, hi, &slope);
     }
     for (int64_t d = 0; d < f->dimp; d += NR)
         tile(f->dq + i * f->dimp + d, f->dimp, ds, ld, 1, f->k + d, f->dimp, n, false);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include "kernel.h"
 #include "attention.h"
-#include "vec.h"
+#include "philox_vec.h"
 
 enum { W = SP_W, MR = 6, NR = 2 * SP_W, DIM_MAX = SP_ATTENTION_FAST_DIM };
 
@@ -157,6 +157,31 @@ static float largest(const float *s, int64_t lo, int64_t hi, float m)
         top = sp_vmax(top, x);
     }
     return sp_vtop(top);
+}
+
+/* ---- dropout of attention weights ---- */
+struct drops { uint64_t key; uint32_t stream, below; float keep; int64_t row_counters; };
+enum { DROPS_ROOM = SP_ATTENTION_K + W + 4 + PHILOX_ELEMENTS };
+
+static struct drops drops_open(float p, uint64_t key, const int32_t *counter, int64_t tk)
+{
+    return (struct drops){ key, counter ? (uint32_t)*counter : 0, philox_share(p), p < 1 ? 1 / (1 - p) : 0, (tk + 3) / 4 };
+}
+
+/* What multiplies the weights of keys k0.. k0 + n, rounded up to W, in the row: 0 or 1 / (1 - p). */
+static const float *drops_row(const struct drops *d, float room[DROPS_ROOM], int64_t row, int64_t k0, int64_t n)
+{
+    int64_t from = k0 / 4, end = k0 - 4 * from + up(n, W);
+    uint64_t words[PHILOX_ELEMENTS / 2];
+    for (int64_t i = 0; i < end; i += PHILOX_ELEMENTS) {
+        philox_words(d->key, (uint64_t)(row * d->row_counters + from + i / 4), d->stream, words);
+        for (int64_t j = 0; j < PHILOX_ELEMENTS; j += W) {
+            sp_vu w;
+            memcpy(&w, words + j / 2, sizeof w);
+            sp_vstore(room + i + j, sp_vpick(w >= d->below, sp_vsplat(d->keep), (sp_vf){ 0 }));
+        }
+    }
+    return room + k0 - 4 * from;
 }
 
 /* One row of scores of one block of keys joins the running softmax (Milakov & Gimelshein 2018): columns [lo, hi)

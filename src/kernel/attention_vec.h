@@ -12,6 +12,7 @@ struct flash {
     const struct sp_attention_args *a;
     int64_t b, g, h0, heads, q0, rows, p0, seen, dimp; /* heads h0.. share the rows of q; kv head g */
     float *q, *o, *kt, *v, *s, *m, *l;
+    struct drops drops;
     const float *k_at, *v_at;                          /* the block of keys as f32 */
     int64_t ldk, ldv;
 };
@@ -21,6 +22,7 @@ static void flash_open(struct flash *f, const struct sp_attention_args *a, int64
 {
     f->a = a, f->b = b, f->g = g;
     f->dimp = up(a->dim, NR);
+    f->drops = drops_open(a->drop, a->key, a->counter, a->tk);
     f->p0 = sp_attention_past(a->past, a->t, a->tk);
     f->seen = sp_attention_seen(a->past, f->p0, a->t, a->tk);
     f->q = scratch, scratch += (SP_ATTENTION_Q + MR) * f->dimp;
@@ -67,6 +69,17 @@ static void flash_range(const struct flash *f, int64_t p, int64_t k0, int64_t n,
     *hi = least(*hi - k0, n);
 }
 
+/* s[n] = weights of query i of head h for keys k0..: dropped as the counter says. */
+static void flash_drop(const struct flash *f, float *s, int64_t h, int64_t i, int64_t k0, int64_t n)
+{
+    float room[DROPS_ROOM];
+    if (!(f->a->drop > 0))
+        return;
+    const float *keep = drops_row(&f->drops, room, (f->b * f->a->heads + h) * f->a->t + i, k0, n);
+    for (int64_t j = 0; j < n; j += W)
+        sp_vstore(s + j, sp_vload(s + j) * sp_vload(keep + j));
+}
+
 /* MR queries from row i of the block against n keys from k0. */
 static void flash_strip(struct flash *f, int64_t i, int64_t k0, int64_t n)
 {
@@ -84,6 +97,7 @@ static void flash_strip(struct flash *f, int64_t i, int64_t k0, int64_t n)
             soften(f->s + r * ld, wide, f->a->softcap);
         flash_range(f, pos + least(i + r, last), k0, n, &lo, &hi);
         join(f->s + r * ld, lo, hi, wide, f->m + i + r, f->l + i + r, f->o + (i + r) * f->dimp, f->dimp);
+        flash_drop(f, f->s + r * ld, f->h0, f->q0 + least(i + r, last), k0, hi);
     }
     for (int64_t d = 0; d < f->dimp; d += NR)
         tile(f->o + i * f->dimp + d, f->dimp, f->s + first, ld, 1, f->v_at + first * f->ldv + d, f->ldv, n - first, true);
@@ -116,7 +130,7 @@ static void flash_many(const struct sp_attention_args *a, int64_t task, float *s
     struct flash f = { 0 };
     int64_t blocks = (a->t + SP_ATTENTION_Q - 1) / SP_ATTENTION_Q, h = task / blocks % a->heads, lo, hi;
     flash_open(&f, a, task / blocks / a->heads, h / (a->heads / a->kv_heads), scratch);
-    f.q0 = task % blocks * SP_ATTENTION_Q;
+    f.h0 = h, f.q0 = task % blocks * SP_ATTENTION_Q;
     f.rows = least(SP_ATTENTION_Q, a->t - f.q0);
     flash_begin(&f, f.rows);
     load_rows(f.q, f.dimp, a->q, a->q_at + (f.b * a->t + f.q0) * a->ldq + h * a->dim, a->ldq, f.rows, up(f.rows, MR),
@@ -173,6 +187,7 @@ static void flash_few_row(struct flash *f, int64_t r, int64_t k0, int64_t n)
     if (f->a->softcap > 0)
         soften(f->s, up(hi, W), f->a->softcap);
     join(f->s, lo, hi, up(hi, W), f->m + r, f->l + r, f->o + r * f->dimp, f->dimp);
+    flash_drop(f, f->s, f->h0 + r / f->a->t, r % f->a->t, k0, hi);
     weigh(f->o + r * f->dimp, f->s + lo, f->v_at + lo * f->ldv, f->ldv, hi - lo, f->dimp);
 }
 
@@ -181,6 +196,7 @@ static void flash_few(const struct sp_attention_args *a, int64_t task, float *sc
     struct flash f = { 0 };
     int64_t group = a->heads / a->kv_heads, g = task % a->kv_heads, lo, hi;
     flash_open(&f, a, task / a->kv_heads, g, scratch);
+    f.h0 = g * group;
     flash_begin(&f, group * a->t);
     for (int64_t h = 0; h < group; h++)
         load_rows(f.q + h * a->t * f.dimp, f.dimp, a->q, a->q_at + f.b * a->t * a->ldq + (g * group + h) * a->dim, a->ldq,

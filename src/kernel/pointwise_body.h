@@ -3,7 +3,7 @@
  * Formulas are those of portable/unary.c, glu.c, binary.c, dropout.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "elem.h"
-#include "vec.h"
+#include "philox_vec.h"
 
 #define ONE sp_vsplat(1)
 
@@ -168,67 +168,11 @@ void SP_ROW(binary)(const void *args, int phase, int64_t task, void *scratch)
 
 /* ---- dropout ---- */
 
-/* Two vectors of counters at a time, so that one's products hide the other's. */
-enum { PHILOX_LANES = SP_W / 2, PHILOX_ELEMENTS = 4 * 2 * PHILOX_LANES };
-typedef uint64_t wide __attribute__((vector_size(SP_W * 4)));
-struct philox { wide c0, c1, c2, c3; };
-
-/* Products of the low halves of 64-bit lanes. */
-static inline wide low_product(wide a, uint32_t b)
-{
-#if SP_W == 16 && defined(__AVX512F__)
-    return (wide)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
-#elif SP_W == 8 && defined(__AVX2__)
-    return (wide)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
-#else
-    return (a & 0xFFFFFFFFu) * b;
-#endif
-}
-
-/* Only the low halves of lanes mean something until the end. */
-static inline struct philox philox_start(uint64_t first, uint32_t stream)
-{
-    wide c = (wide){ 0 } + first;
-    for (int l = 0; l < PHILOX_LANES; l++)
-        c[l] += (uint64_t)l;
-    return (struct philox){ c, c >> 32, (wide){ 0 } + stream, { 0 } };
-}
-
-static inline struct philox philox_round(struct philox p, uint32_t k0, uint32_t k1)
-{
-    wide a = low_product(p.c0, 0xD2511F53u), b = low_product(p.c2, 0xCD9E8D57u);
-    return (struct philox){ (b >> 32) ^ p.c1 ^ (uint64_t)k0, b, (a >> 32) ^ p.c3 ^ (uint64_t)k1, a };
-}
-
-/* Lane l's four words stand at out[2 l]. */
-static inline void philox_finish(struct philox p, uint64_t *out)
-{
-    wide low = (p.c0 & 0xFFFFFFFFu) | p.c1 << 32, high = (p.c2 & 0xFFFFFFFFu) | p.c3 << 32;
-    for (int l = 0; l < PHILOX_LANES; l++) {
-        out[2 * l] = low[l];
-        out[2 * l + 1] = high[l];
-    }
-}
-
-/* The words of counters first.. in order. */
-static inline void philox_words(uint64_t key, uint64_t first, uint32_t stream, uint64_t out[PHILOX_ELEMENTS / 2])
-{
-    struct philox p = philox_start(first, stream), q = philox_start(first + PHILOX_LANES, stream);
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-        p = philox_round(p, k0, k1);
-        q = philox_round(q, k0, k1);
-    }
-    philox_finish(p, out);
-    philox_finish(q, out + 2 * PHILOX_LANES);
-}
-
 void SP_ROW(dropout)(const void *args, int phase, int64_t task, void *scratch)
 {
     const struct sp_dropout_args *a = args;
     int64_t i = task * SP_ELEM_BLOCK, end = block_end(i, SP_ELEM_BLOCK, a->n);
-    double share = (double)a->p * 4294967296.0;
-    uint32_t drop = share > 4294967295.0 ? UINT32_MAX : (uint32_t)share;
+    uint32_t drop = philox_share(a->p);
     float keep = a->p < 1 ? 1 / (1 - a->p) : 0;
     uint64_t words[PHILOX_ELEMENTS / 2];
     for (; i < end; i += PHILOX_ELEMENTS) {

@@ -71,6 +71,18 @@ sp_ref sp_builder_residual(struct sp_builder *s, sp_ref x, sp_ref y, sp_ref w, i
     return SP_ADD(s->g, &sp_op_add, NULL, NULL, x, z);
 }
 
+sp_ref sp_builder_attention(struct sp_builder *s, int i, sp_ref q, sp_ref k, sp_ref v, struct sp_attr *attr)
+{
+    sp_ref in[5] = { q, k, v, s->past, s->counter };
+    attr->format = (int)s->b->compute;
+    attr->i[SP_ATTN_BATCH] = s->b->batch;
+    if (sp_is(s->counter)) {
+        attr->i[SP_ATTN_KEY] = (int64_t)sp_random_key(s->b->seed, sp_builder_name(s, "%d.weights", i));
+        attr->f[2] = s->b->dropout;
+    }
+    return sp_graph_add(s->g, &sp_op_attention, NULL, 5, in, attr);
+}
+
 sp_ref sp_builder_cached(struct sp_builder *s, int layer, const char *which, sp_ref rows)
 {
     if (s->g->status)

@@ -26,6 +26,8 @@ sp_ref sp_builder_linear(struct sp_builder *s, sp_ref x, sp_ref w, int trans, sp
 /* The same into the residual stream x, through dropout when training. */
 sp_ref sp_builder_residual(struct sp_builder *s, sp_ref x, sp_ref y, sp_ref w, int trans, sp_ref bias, const char *mask);
 sp_ref sp_builder_dropout(struct sp_builder *s, sp_ref x, const char *mask);
+/* Attention of layer i, its weights dropped when training; k and v NONE: q holds all three.  attr as of the op. */
+sp_ref sp_builder_attention(struct sp_builder *s, int i, sp_ref q, sp_ref k, sp_ref v, struct sp_attr *attr);
 /* Keys or values behind those of the cache "cache/LAYER/which". */
 sp_ref sp_builder_cached(struct sp_builder *s, int layer, const char *which, sp_ref rows);
 /* Final normalised rows and head weights [vocab, width] to "loss", "nll" or "logits". */

@@ -103,19 +103,16 @@ static sp_ref columns(struct sp_builder *s, sp_ref x, int64_t first, int64_t n)
 static sp_ref attend(struct sp_builder *s, int i, sp_ref qkv)
 {
     const struct sp_model_config *c = s->c;
-    struct sp_attr attr = { .format = (int)s->b->compute };
-    sp_ref in[4] = { qkv, SP_NONE, SP_NONE, s->past };
-    attr.i[SP_ATTN_BATCH] = s->b->batch;
+    struct sp_attr attr = { 0 };
     attr.i[SP_ATTN_HEADS] = attr.i[SP_ATTN_KV_HEADS] = c->heads;
     attr.i[SP_ATTN_DIM] = c->head_dim;
     if (s->b->mode != SP_BUILD_SERVE) {
         attr.i[SP_ATTN_PACKED] = 1;
-        return sp_graph_add(s->g, &sp_op_attention, NULL, 1, in, &attr);
+        return sp_builder_attention(s, i, qkv, SP_NONE, SP_NONE, &attr);
     }
-    in[0] = columns(s, qkv, 0, c->width);
-    in[1] = sp_builder_cached(s, i, "k", columns(s, qkv, c->width, c->width));
-    in[2] = sp_builder_cached(s, i, "v", columns(s, qkv, 2 * c->width, c->width));
-    return sp_graph_add(s->g, &sp_op_attention, NULL, 4, in, &attr);
+    sp_ref k = sp_builder_cached(s, i, "k", columns(s, qkv, c->width, c->width));
+    sp_ref v = sp_builder_cached(s, i, "v", columns(s, qkv, 2 * c->width, c->width));
+    return sp_builder_attention(s, i, columns(s, qkv, 0, c->width), k, v, &attr);
 }
 
 static const struct sp_op *activation(const struct sp_model_config *c)

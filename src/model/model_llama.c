@@ -181,7 +181,7 @@ static sp_ref attend(struct llama *m, int i, sp_ref x)
     struct sp_builder *s = &m->s;
     const struct sp_model_config *c = s->c;
     int64_t dim = c->head_dim;
-    struct sp_attr attr = { .format = (int)s->b->compute };
+    struct sp_attr attr = { 0 };
     sp_ref q = rotate(m, project(s, i, "self_attn.q_proj", x, c->heads * dim, c->width, c->qkv_bias), c->heads);
     sp_ref k = rotate(m, project(s, i, "self_attn.k_proj", x, c->kv_heads * dim, c->width, c->qkv_bias), c->kv_heads);
     sp_ref v = project(s, i, "self_attn.v_proj", x, c->kv_heads * dim, c->width, c->qkv_bias);
@@ -189,13 +189,11 @@ static sp_ref attend(struct llama *m, int i, sp_ref x)
         k = sp_builder_cached(s, i, "k", k);
         v = sp_builder_cached(s, i, "v", v);
     }
-    attr.i[SP_ATTN_BATCH] = s->b->batch;
     attr.i[SP_ATTN_HEADS] = c->heads;
     attr.i[SP_ATTN_KV_HEADS] = c->kv_heads;
     attr.i[SP_ATTN_DIM] = dim;
     attr.i[SP_ATTN_WINDOW] = c->window;
-    sp_ref in[4] = { q, k, v, s->past };
-    return sp_graph_add(s->g, &sp_op_attention, NULL, sp_is(s->past) ? 4 : 3, in, &attr);
+    return sp_builder_attention(s, i, q, k, v, &attr);
 }
 
 static sp_ref feed(struct sp_builder *s, int i, sp_ref x)

@@ -1,9 +1,9 @@
 /* graph/op/op_attention.c - fused attention and its backward pass.
  *
  * inputs   q[b*t, heads*dim], k and v[b*tk, kv_heads*dim], past i32 (optional, one number); or, packed, one matrix
- *          [b*t, (heads + 2 kv_heads)*dim] holding q, k and v side by side
+ *          [b*t, (heads + 2 kv_heads)*dim] holding q, k and v side by side; counter i32 (optional) of dropout
  * outputs  o[b*t, heads*dim] and lse f32[b, heads, t] (kept for the backward pass only)
- * attr     i: SP_ATTN_*; f: scale (0: 1/sqrt(dim)), softcap (0: none)
+ * attr     i: SP_ATTN_*; f: scale (0: 1/sqrt(dim)), softcap (0: none), share of weights dropped (0: none)
  *
  * Query i stands at position past + i (past NULL: i).  No t x tk matrix exists at any time.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -35,6 +35,8 @@ static enum sp_status attention_attr(struct sp_node *n, struct sp_err *err)
                        SP_HEAD_DIM_MAX);
     if (batch(n) < 1 || window(n) < 0)
         return sp_fail(err, SP_SHAPE, "%s: batch %lld, window %lld", n->op->name, (long long)batch(n), (long long)window(n));
+    if (!(n->attr.f[2] >= 0 && n->attr.f[2] < 1))
+        return sp_fail(err, SP_SHAPE, "%s: a share of %g dropped, allowed is 0 to below 1", n->op->name, n->attr.f[2]);
     if (n->attr.f[0] == 0)
         n->attr.f[0] = 1 / sqrt((double)dim(n));
     return SP_OK;
@@ -73,6 +75,8 @@ static enum sp_status attention_shape(struct sp_node *n, const struct sp_type *i
     char buf[80];
     TRY(attention_attr(n, err));
     TRY(attention_inputs(n, in, err));
+    if (in[4].n >= 0 && (in[4].format != SP_I32 || sp_type_elements(&in[4]) != 1))
+        return sp_fail(err, SP_SHAPE, "attention: counter is %s, wanted is one i32", sp_type_text(&in[4], buf, sizeof buf));
     if (in[3].n >= 0 && (in[3].format != SP_I32 || sp_type_elements(&in[3]) != 1))
         return sp_fail(err, SP_SHAPE, "attention: past is %s, wanted is one i32", sp_type_text(&in[3], buf, sizeof buf));
     int64_t rows = sp_type_rows(&in[0]);
@@ -96,9 +100,9 @@ static void attention_grad(struct sp_graph *g, int node, const sp_ref *dout, sp_
     }
     if (!sp_is(dout[0]))
         return;
-    sp_ref in[6] = { dout[0], n->in[0], n->in[1], n->in[2], { node, 0 }, { node, 1 } };
+    sp_ref in[7] = { dout[0], n->in[0], n->in[1], n->in[2], { node, 0 }, { node, 1 }, n->n_in > 4 ? n->in[4] : SP_NONE };
     bool one = packed(n);
-    sp_ref d = sp_graph_add(g, &sp_op_attention_back, NULL, 6, in, &attr);
+    sp_ref d = sp_graph_add(g, &sp_op_attention_back, NULL, 7, in, &attr);
     for (int32_t i = 0; sp_is(d) && i < (one ? 1 : 3); i++)
         din[i] = (sp_ref){ d.node, i };
 }
@@ -142,16 +146,17 @@ static void attention_args(const struct sp_node *n, const struct sp_type *in, vo
     a->ldq = sp_type_cols(&in[0]), a->ldk = a->ldv = sp_type_cols(k), a->ldo = heads(n) * dim(n);
     a->q_at = 0, a->k_at = packed(n) ? a->ldo : 0, a->v_at = packed(n) ? a->ldo + kv_heads(n) * dim(n) : 0;
     a->scale = (float)n->attr.f[0], a->softcap = (float)n->attr.f[1], a->causal = causal(n);
+    a->key = (uint64_t)n->attr.i[SP_ATTN_KEY], a->drop = (float)n->attr.f[2];
     a->q_format = (int32_t)in[0].format, a->kv_format = (int32_t)k->format, a->o_format = (int32_t)n->out[0].format;
 }
 
 const struct sp_op sp_op_attention = {
     .name = "attention", .help = "softmax(q k' / sqrt(dim)) v a head, causal, without the matrix",
-    .n_in_min = 1, .n_in_max = 4, .n_out = 2, .shape = attention_shape, .grad = attention_grad, .count = attention_count,
+    .n_in_min = 1, .n_in_max = 5, .n_out = 2, .shape = attention_shape, .grad = attention_grad, .count = attention_count,
     .kernel = &sp_kernel_attention, .args = attention_args, .optional_out = 1 << 1,
 };
 
-/* ---- backward: inputs d_o, q, k, v, o, lse; outputs dq, dk, dv (packed: one) ---- */
+/* ---- backward: inputs d_o, q, k, v, o, lse, counter; outputs dq, dk, dv (packed: one) ---- */
 static enum sp_status back_shape(struct sp_node *n, const struct sp_type *in, struct sp_err *err)
 {
     TRY(attention_attr(n, err));
@@ -187,11 +192,12 @@ static void back_args(const struct sp_node *n, const struct sp_type *in, void *a
     a->b = f.b, a->t = f.t, a->tk = f.tk, a->heads = f.heads, a->kv_heads = f.kv_heads, a->dim = f.dim;
     a->ldq = f.ldq, a->ldk = f.ldk, a->ldv = f.ldv, a->ldo = f.ldo, a->q_at = f.q_at, a->k_at = f.k_at, a->v_at = f.v_at;
     a->window = f.window, a->scale = f.scale, a->softcap = f.softcap, a->causal = f.causal;
+    a->key = f.key, a->drop = f.drop;
     a->x_format = f.q_format, a->do_format = (int32_t)in[0].format, a->o_format = (int32_t)in[4].format;
     a->d_format = (int32_t)n->out[0].format;
 }
 
 const struct sp_op sp_op_attention_back = {
-    .name = "attention_back", .help = "gradients of q, k, v from the output's", .n_in_min = 2, .n_in_max = 6, .n_out = 3,
+    .name = "attention_back", .help = "gradients of q, k, v from the output's", .n_in_min = 2, .n_in_max = 7, .n_out = 3,
     .shape = back_shape, .count = back_count, .kernel = &sp_kernel_attention_back, .args = back_args,
 };

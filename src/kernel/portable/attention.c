@@ -3,6 +3,7 @@ static void sp_attention_row(const struct sp_attention_args *a, int64_t b, int64
 {
     float acc[SP_HEAD_DIM_MAX], m = 0, l = 0;
     int64_t g = h / (a->heads / a->kv_heads), at = (b * a->t + i) * a->ldq + a->q_at + h * a->dim;
+    int64_t row = (b * a->heads + h) * a->t + i;
     int64_t hi = a->causal && p + 1 < seen ? p + 1 : seen, lo = a->window > 0 && p + 1 > a->window ? p + 1 - a->window : 0;
     const void *k = a->k ? a->k : a->q, *v = a->v ? a->v : a->q;
     for (int64_t d = 0; d < a->dim; d++)
@@ -21,13 +22,14 @@ static void sp_attention_row(const struct sp_attention_args *a, int64_t b, int64
         }
         w = sp_expf(s - m);
         l = l * shrink + w;
+        w *= sp_dropout_keep(a->key, row * ((a->tk + 3) / 4) + j / 4, (int)(j % 4), a->counter, a->drop);
         for (int64_t d = 0; d < a->dim; d++)
             acc[d] = acc[d] * shrink + w * sp_load(v, v_at + d, a->kv_format);
     }
     for (int64_t d = 0; d < a->dim; d++)
         sp_store(a->o, (b * a->t + i) * a->ldo + h * a->dim + d, a->o_format, l > 0 ? acc[d] / l : 0);
     if (a->lse)
-        a->lse[(b * a->heads + h) * a->t + i] = l > 0 ? m + sp_logf(l) : 0;
+        a->lse[row] = l > 0 ? m + sp_logf(l) : 0;
 }
 
 static void sp_attention_portable(const struct sp_attention_args *a, int phase, int64_t task)

@@ -7,6 +7,7 @@ static void sp_attention_back_pair(const struct sp_attention_back_args *a, int64
     int64_t k_at = (b * a->tk + j) * a->ldk + a->k_at + g * a->dim, v_at = (b * a->tk + j) * a->ldv + a->v_at + g * a->dim;
     const void *k = a->k ? a->k : a->q, *v = a->v ? a->v : a->q;
     float s = 0, dp = 0, p, ds, slope = a->scale;
+    float keep = sp_dropout_keep(a->key, row * ((a->tk + 3) / 4) + j / 4, (int)(j % 4), a->counter, a->drop);
     for (int64_t d = 0; d < a->dim; d++) {
         s += sp_load(a->q, q_at + d, a->x_format) * sp_load(k, k_at + d, a->x_format);
         dp += sp_load(a->d_o, o_at + d, a->do_format) * sp_load(v, v_at + d, a->x_format);
@@ -18,11 +19,11 @@ static void sp_attention_back_pair(const struct sp_attention_back_args *a, int64
         slope *= 1 - y * y;
     }
     p = sp_expf(s - a->lse[row]);
-    ds = p * (dp - a->work[row]) * slope;
+    ds = p * (keep * dp - a->work[row]) * slope;
     for (int64_t d = 0; d < a->dim; d++) {
         dq[d] += ds * sp_load(k, k_at + d, a->x_format);
         dk[d] += ds * sp_load(a->q, q_at + d, a->x_format);
-        dv[d] += p * sp_load(a->d_o, o_at + d, a->do_format);
+        dv[d] += keep * p * sp_load(a->d_o, o_at + d, a->do_format);
     }
 }
 

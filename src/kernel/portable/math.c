@@ -186,3 +186,13 @@ SP_MAYBE_UNUSED static void sp_philox(uint64_t key, uint64_t counter, uint32_t s
     out[2] = c2;
     out[3] = c3;
 }
+
+/* What dropout by p multiplies a number with whose draw is word `word` of counter `at`: 0, or 1 / (1 - p). */
+SP_MAYBE_UNUSED static float sp_dropout_keep(uint64_t key, int64_t at, int word, const int32_t *stream, float p)
+{
+    uint32_t draw[4], drop = (uint32_t)((double)p * 4294967296.0 > 4294967295.0 ? 4294967295.0 : (double)p * 4294967296.0);
+    if (!(p > 0))
+        return 1;
+    sp_philox(key, (uint64_t)at, stream ? (uint32_t)*stream : 0, draw);
+    return draw[word] >= drop && p < 1 ? 1 / (1 - p) : 0;
+}
