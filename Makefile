@@ -84,6 +84,10 @@ $(BUILD)/sparsam: $(CLIOBJ) $(BUILD)/libsparsam.a
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libsparsam.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -Isrc -Itests -o $@ $< $(BUILD)/libsparsam.a $(shell pkg-config --libs cmocka) $(LIBS)
+# what tests/*.sh load before the program
+$(BUILD)/tests/fault.so: tests/fault.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -fPIC -fvisibility=hidden $(WARN) -shared -o $@ $< -ldl
 $(BUILD)/bench/%: bench/%.c $(BUILD)/libsparsam.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -Isrc -o $@ $< $(BUILD)/libsparsam.a $(LIBS)
@@ -130,7 +134,7 @@ check-all:
 run-sanitized:
 	@BUILD=$(BUILD) tools/run_tests.sh run $(TALLY) sanitize $(TESTS) tests/verbs.sh
 	@for f in $(FUZZERS); do tools/run_tests.sh one $(TALLY) fuzz $$f fuzz/corpus/$${f##*/fuzz_}; done
-programs: $(TESTS) $(EXAMPLES) $(if $(wildcard src/api/machine.c),$(BUILD)/header_example)
+programs: $(TESTS) $(EXAMPLES) $(BUILD)/tests/fault.so $(if $(wildcard src/api/machine.c),$(BUILD)/header_example)
 fuzzers: $(FUZZERS)
 
 unit: $(TESTS)                           ## unit tests alone, no set-up

@@ -18,13 +18,19 @@ enum sp_status sp_map_copy(const struct sp_map *m, size_t from, size_t n, void *
 enum sp_status sp_map_guard(const struct sp_map *m, enum sp_status (*fn)(void *arg, struct sp_err *err),
                             void *arg, struct sp_err *err);
 
-/* Written under a temporary name in the same folder; commit syncs and renames.  A
+/* Written under a temporary name in the same folder; commit syncs the file, renames, syncs the
+ * folder.  What a killed writer left behind is removed by the next one of the same path.  A
  * device or pipe is written in place.  A failed write has already abandoned it. */
 struct sp_out { FILE *f; char *path, *temp; };
 enum sp_status sp_out_open(struct sp_out *o, const char *path, struct sp_err *err);
 enum sp_status sp_out_write(struct sp_out *o, const void *p, size_t n, struct sp_err *err);
 enum sp_status sp_out_commit(struct sp_out *o, struct sp_err *err); /* or says why not, and removes */
 void sp_out_abandon(struct sp_out *o);     /* safe after commit */
+/* A seal: the last SP_SEAL_BYTES of a file are the BLAKE2b-256 of all bytes before them, in hex. */
+enum { SP_SEAL_BYTES = 64 };
+enum sp_status sp_out_seal(struct sp_out *o, struct sp_err *err);         /* appends it; commit comes next */
+enum sp_status sp_check_seal(const char *path, struct sp_err *err);       /* SP_FORMAT: damaged; SP_MISSING */
+enum sp_status sp_move_file(const char *from, const char *to, struct sp_err *err); /* within a folder, which is synced */
 enum sp_status sp_write_file(const char *path, const void *p, size_t n, struct sp_err *err);
 
 /* Whole file as text, at most max bytes; .gz and .zst are unpacked (max counts unpacked bytes). */
@@ -42,6 +48,7 @@ char *sp_path_join(struct sp_arena *mem, const char *folder, const char *name);
 enum sp_status sp_json_parse(json_t **out, const char *text, size_t n, const char *what, struct sp_err *err);
 enum sp_status sp_json_read(json_t **out, const char *path, size_t max, struct sp_err *err);
 enum sp_status sp_json_write(const char *path, const json_t *j, struct sp_err *err);
+enum sp_status sp_json_print(struct sp_text *out, const json_t *j, size_t flags, struct sp_err *err); /* flags: jansson's */
 /* Field readers: key absent or null gives `fallback`; wrong type or out of bounds is SP_FORMAT naming the key. */
 enum sp_status sp_json_int(const json_t *j, const char *key, int64_t min, int64_t max, int64_t fallback,
                            int64_t *out, struct sp_err *err);

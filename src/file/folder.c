@@ -22,6 +22,15 @@ bool sp_is_file(const char *path)
     return !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
+static enum sp_status make_one(const char *path, struct sp_err *err)
+{
+    if (!mkdir(path, 0777) || errno == EEXIST)
+        return SP_OK;
+    int code = errno;
+    enum sp_status st = sp_fail(err, SP_IO, "folder %s can't be made: %s", path, strerror(code));
+    return code == EACCES || code == EROFS || code == EPERM ? sp_remedy(err, "name a folder that may be written to") : st;
+}
+
 enum sp_status sp_make_folder(const char *path, struct sp_err *err)
 {
     char *copy = sp_strdup(path);
@@ -33,8 +42,7 @@ enum sp_status sp_make_folder(const char *path, struct sp_err *err)
             continue;
         char was = *p;
         *p = 0;
-        if (mkdir(copy, 0777) && errno != EEXIST)
-            st = sp_fail(err, SP_IO, "folder %s can't be made: %s", copy, strerror(errno));
+        st = make_one(copy, err);
         *p = was;
         if (!was)
             break;

@@ -80,15 +80,23 @@ static int add_text(const char *s, size_t n, void *text)
 
 /* Through our own text: json_dumps passes over a failure while it writes a key, and
  * would hand back JSON with a hole. */
+enum sp_status sp_json_print(struct sp_text *out, const json_t *j, size_t flags, struct sp_err *err)
+{
+    ran_out = false;
+    bool bad = json_dump_callback(j, add_text, out, flags);
+    if (out->full || ran_out)
+        return sp_fail(err, SP_NOMEM, "no memory to write JSON");
+    return bad ? sp_fail(err, SP_FORMAT, "this value can't be written as JSON") : SP_OK;
+}
+
 enum sp_status sp_json_write(const char *path, const json_t *j, struct sp_err *err)
 {
     struct sp_text t = { .max = BYTES_MAX };
-    ran_out = false;
-    bool bad = json_dump_callback(j, add_text, &t, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    enum sp_status st = sp_json_print(&t, j, JSON_INDENT(2) | JSON_REAL_PRECISION(17), err);
     sp_text_add(&t, "\n", 1);
-    enum sp_status st = t.full || ran_out ? sp_fail(err, SP_NOMEM, "no memory for the JSON of %s", path)
-                      : bad ? sp_fail(err, SP_FORMAT, "%s: this value can't be written as JSON", path)
-                            : sp_write_file(path, t.at, t.n, err);
+    if (!st && t.full)
+        st = sp_fail(err, SP_NOMEM, "no memory to write JSON");
+    st = st ? sp_where(err, "%s", path) : sp_write_file(path, t.at, t.n, err);
     sp_text_clear(&t);
     return st;
 }

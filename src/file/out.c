@@ -1,18 +1,24 @@
 /* file/out.c - whole or not at all: written under a temporary name in the same
- * folder, synced, renamed.  A device or pipe ("/dev/stdout") is written in place.
+ * folder, synced, renamed, the folder synced.  A device or pipe ("/dev/stdout") is
+ * written in place.
+ *
+ * A writer holds a lock on its temporary file.  The system drops the lock when the
+ * writer is killed, so the next writer of the same path knows what to remove.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "file.h"
 
-enum { TRIES_MAX = 100, SUFFIX_BYTES = 48 };
+enum { TRIES_MAX = 100, SUFFIX_BYTES = 48, SWEEP_MAX = 100000 /* names looked at in a folder */ };
 
 static enum sp_status fail_write(struct sp_out *o, int code, struct sp_err *err)
 {
@@ -20,8 +26,51 @@ static enum sp_status fail_write(struct sp_out *o, int code, struct sp_err *err)
     sp_fail(err, st, "%s can't be written: %s", o->path, strerror(code));
     if (code == ENOSPC || code == EDQUOT)
         sp_remedy(err, "free some space; what stood there before is untouched");
+    else if (code == EACCES || code == EPERM || code == EROFS)
+        sp_remedy(err, "name a folder that may be written to");
     sp_out_abandon(o);
     return st;
+}
+
+/* Removes one temporary file, unless its writer lives. */
+static void sweep_one(int folder, const char *name)
+{
+    int fd = openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (!flock(fd, LOCK_EX | LOCK_NB))
+        unlinkat(folder, name, 0);
+    close(fd);
+}
+
+/* What killed writers of this path left behind. */
+static void sweep(const char *path)
+{
+    char *copy = sp_strdup(path);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = strlen(name);
+    DIR *d = copy ? opendir(dirname(copy)) : NULL;
+    struct dirent *e;
+    for (int i = 0; d && i < SWEEP_MAX && (e = readdir(d)); i++)
+        if (!strncmp(e->d_name, name, n) && !strncmp(e->d_name + n, ".tmp-", 5))
+            sweep_one(dirfd(d), e->d_name);
+    if (d)
+        closedir(d);
+    sp_free(copy);
+}
+
+/* A new file, locked; -1 when it can't be, or when a sweeper was there between the two. */
+static int open_locked(const char *path)
+{
+    struct stat s;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) && errno != EWOULDBLOCK)) /* a file system without locks is fine */
+        return fd;
+    if (!fstat(fd, &s) && s.st_nlink)
+        return fd;
+    close(fd);
+    errno = EEXIST;
+    return -1;
 }
 
 /* A new file beside `path`, with the rights of the one it will replace. */
@@ -29,9 +78,10 @@ static FILE *open_temp(struct sp_out *o, size_t cap, const struct stat *old)
 {
     static _Atomic unsigned count;
     int fd = -1;
+    sweep(o->path);
     for (int i = 0; fd < 0 && i < TRIES_MAX && (i == 0 || errno == EEXIST); i++) {
         snprintf(o->temp, cap, "%s.tmp-%ld-%u", o->path, (long)getpid(), count++);
-        fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        fd = open_locked(o->temp);
     }
     if (fd < 0) {
         o->temp[0] = 0;
@@ -105,6 +155,25 @@ static void sync_folder(const char *path)
         close(fd);
     }
     sp_free(copy);
+}
+
+enum sp_status sp_out_seal(struct sp_out *o, struct sp_err *err)
+{
+    struct sp_hash h;
+    if (!o->f)
+        return sp_fail(err, SP_IO, "writing goes on after it failed");
+    if (fflush(o->f))
+        return fail_write(o, errno, err);
+    TRY(sp_hash_file(&h, o->temp[0] ? o->temp : o->path, err));
+    return sp_out_write(o, h.hex, SP_SEAL_BYTES, err);
+}
+
+enum sp_status sp_move_file(const char *from, const char *to, struct sp_err *err)
+{
+    if (rename(from, to))
+        return sp_fail(err, SP_IO, "%s can't become %s: %s", from, to, strerror(errno));
+    sync_folder(to);
+    return SP_OK;
 }
 
 enum sp_status sp_out_commit(struct sp_out *o, struct sp_err *err)

@@ -36,8 +36,8 @@ double sp_learn_rate(const struct sp_recipe_train *how, int64_t step, double pro
 /* Steps that the recipe's limits in steps or tokens allow; 0: only time limits it. */
 int64_t sp_learn_steps(const struct sp_recipe_train *how, int64_t tokens_a_step);
 
-/* checkpoint.c: parameters and moments of the state with the step number, one file that appears by rename; the one
- * before stays as checkpoint.old.safetensors until the new one is whole. */
+/* checkpoint.c: parameters and moments of the state with the step number, one sealed file that appears by rename; the one
+ * before it stays as checkpoint.old.safetensors. */
 enum sp_status sp_checkpoint_save(const char *folder, const struct sp_live *l, int64_t step, double seconds, struct sp_err *err);
 /* SP_MISSING when there is none.  A damaged file falls back to the one before, with a warning,
  * and is set aside as checkpoint.damaged.safetensors; SP_FORMAT when neither is whole. */

@@ -118,6 +118,8 @@ enum sp_status sp_tensor_read(const struct sp_tensor *t, enum sp_format format, 
 struct sp_tensor_out { const char *name; struct sp_type type; const void *at; enum sp_format as; }; /* as: format in the file */
 /* Sorted by alignment and name, 8-aligned, appears by rename. */
 enum sp_status sp_safetensors_write(const char *path, const struct sp_tensor_out *t, int n, struct sp_err *err);
+/* The same with a last tensor "content/blake2b", the file's seal (sp_check_seal). */
+enum sp_status sp_safetensors_write_sealed(const char *path, const struct sp_tensor_out *t, int n, struct sp_err *err);
 
 /* ---- a model's files -----------------------------------------------------------
  * path: a Hugging Face folder, a .safetensors file with config.json beside it, or a llama2.c checkpoint (.bin). */

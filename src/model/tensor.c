@@ -102,26 +102,32 @@ static json_t *entry(const struct sp_tensor_out *t, uint64_t *at)
     return j;
 }
 
-static char *header(const struct sp_tensor_out *t, int n)
+struct writing { struct sp_out out; struct sp_tensor_out *t; int n; bool sealed; struct sp_text header; };
+
+static enum sp_status make_header(struct writing *w, struct sp_err *err)
 {
     uint64_t at = 0;
     json_t *j = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     bool bad = !j;
-    for (int i = 0; !bad && i < n; i++)
-        bad = json_object_set_new(j, t[i].name, entry(&t[i], &at)) != 0;
-    char *s = bad ? NULL : json_dumps(j, JSON_COMPACT);
+    for (int i = 0; !bad && i < w->n; i++)
+        bad = json_object_set_new(j, w->t[i].name, entry(&w->t[i], &at)) != 0;
+    if (!bad && w->sealed)
+        bad = json_object_set_new(j, "content/blake2b", json_pack("{s:s, s:[i], s:[I,I]}", "dtype", "U8", "shape", SP_SEAL_BYTES, "data_offsets",
+                                                                  (json_int_t)at, (json_int_t)at + SP_SEAL_BYTES)) != 0;
+    enum sp_status st = bad ? sp_fail(err, SP_NOMEM, "no memory for the header of %d tensors", w->n)
+                            : sp_json_print(&w->header, j, JSON_COMPACT, err);
     json_decref(j);
-    return s;
+    return st;
 }
 
-static enum sp_status write_header(struct sp_out *o, const char *text, struct sp_err *err)
+static enum sp_status write_header(struct sp_out *o, const struct sp_text *text, struct sp_err *err)
 {
-    size_t n = strlen(text), all = (n + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
+    size_t n = text->n, all = (n + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
     unsigned char word[8];
     for (int i = 0; i < 8; i++)
         word[i] = (unsigned char)((uint64_t)all >> 8 * i);
     TRY(sp_out_write(o, word, 8, err));
-    TRY(sp_out_write(o, text, n, err));
+    TRY(sp_out_write(o, text->at, n, err));
     return sp_out_write(o, "        ", all - n, err);
 }
 
@@ -139,28 +145,41 @@ static enum sp_status write_tensor(struct sp_out *o, const struct sp_tensor_out 
     return SP_OK;
 }
 
-enum sp_status sp_safetensors_write(const char *path, const struct sp_tensor_out *t, int n, struct sp_err *err)
+static enum sp_status write_all(struct writing *w, const char *path, struct sp_err *err)
 {
-    struct sp_out o = { 0 };
-    json_free_t free_text;
+    qsort(w->t, (size_t)w->n, sizeof *w->t, by_alignment_and_name);
+    TRY(make_header(w, err));
+    TRY(sp_out_open(&w->out, path, err));
+    TRY(write_header(&w->out, &w->header, err));
+    for (int i = 0; i < w->n; i++)
+        TRY(write_tensor(&w->out, &w->t[i], err));
+    if (w->sealed)
+        TRY(sp_out_seal(&w->out, err));
+    return sp_out_commit(&w->out, err);
+}
+
+static enum sp_status write_file(const char *path, const struct sp_tensor_out *t, int n, bool sealed, struct sp_err *err)
+{
     for (int i = 0; i < n; i++)
         TRY(check_writable(&t[i], err));
-    struct sp_tensor_out *sorted = sp_alloc(((size_t)n + 1) * sizeof *sorted);
-    if (!sorted)
+    struct writing w = { .t = sp_alloc(((size_t)n + 1) * sizeof *t), .n = n, .sealed = sealed };
+    if (!w.t)
         return sp_fail(err, SP_NOMEM, "no memory to write %s", path);
-    memcpy(sorted, t, (size_t)n * sizeof *sorted);
-    qsort(sorted, (size_t)n, sizeof *sorted, by_alignment_and_name);
-    char *text = header(sorted, n);
-    enum sp_status st = text ? sp_out_open(&o, path, err) : sp_fail(err, SP_NOMEM, "no memory to write %s", path);
-    if (!st)
-        st = write_header(&o, text, err);
-    for (int i = 0; !st && i < n; i++)
-        st = write_tensor(&o, &sorted[i], err);
-    st = st ? st : sp_out_commit(&o, err);
-    if (o.path)
-        sp_out_abandon(&o);
-    json_get_alloc_funcs(NULL, &free_text);
-    free_text(text);
-    sp_free(sorted);
+    memcpy(w.t, t, (size_t)n * sizeof *t);
+    enum sp_status st = write_all(&w, path, err);
+    if (st)
+        sp_out_abandon(&w.out);
+    sp_text_clear(&w.header);
+    sp_free(w.t);
     return st;
+}
+
+enum sp_status sp_safetensors_write(const char *path, const struct sp_tensor_out *t, int n, struct sp_err *err)
+{
+    return write_file(path, t, n, false, err);
+}
+
+enum sp_status sp_safetensors_write_sealed(const char *path, const struct sp_tensor_out *t, int n, struct sp_err *err)
+{
+    return write_file(path, t, n, true, err);
 }
