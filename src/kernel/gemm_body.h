@@ -108,19 +108,43 @@ static const float *decode(float *to, const void *from, int64_t at, int64_t n, i
     return to;
 }
 
+enum { ALONG = 4 /* rows at a time: what is written lies together */ };
+
 /* ---- packing: panels of `wide` rows (of a) or columns (of b), depth by depth ---- */
 
 struct source { const void *at; int64_t ld; int32_t format; bool along; /* a panel's elements lie side by side */ };
 
+/* The rows that are packed next: asked for while these are. */
+struct ahead { const char *at; int64_t row, element; };
+
+ALWAYS struct ahead ahead_of(struct source s, int64_t at)
+{
+    int64_t bytes = s.format == SP_F32 ? 4 : s.format == SP_Q8_0 ? 1 : 2;
+    return (struct ahead){ (const char *)((uintptr_t)s.at + (uintptr_t)(at * bytes)), s.ld * bytes, bytes };
+}
+
+ALWAYS void fetch(const struct ahead *a, int64_t row, int64_t element)
+{
+    __builtin_prefetch((const void *)((uintptr_t)a->at + (uintptr_t)(row * a->row + element * a->element)));
+}
+
 ALWAYS void pack_along(float *to, const int wide, struct source s, int64_t p0, int64_t np, int64_t l0, int64_t depth, float *temp)
 {
-    for (int64_t l = 0; l < depth; l++) {
-        const float *from = decode(temp, s.at, (l0 + l) * s.ld + p0, np, s.format);
+    for (int64_t l = 0; l < depth; l += ALONG) {
+        const float *row[ALONG];
+        int count = depth - l < ALONG ? (int)(depth - l) : ALONG;
+        for (int i = 0; i < count; i++)
+            row[i] = decode(temp + i * SP_GEMM_COLS, s.at, (l0 + l + i) * s.ld + p0, np, s.format);
+        struct ahead next = ahead_of(s, (l0 + l + ALONG) * s.ld + p0);
         int64_t p = 0;
         for (; p + wide <= np; p += wide)
-            memcpy(to + p * depth + l * wide, from + p, (size_t)wide * sizeof *to);
+            for (int i = 0; i < count; i++) {
+                fetch(&next, i, p);
+                memcpy(to + p * depth + (l + i) * wide, row[i] + p, (size_t)wide * sizeof *to);
+            }
         for (int64_t q = p; q < p + wide && p < np; q++)
-            to[p * depth + l * wide + q - p] = q < np ? from[q] : 0;
+            for (int i = 0; i < count; i++)
+                to[p * depth + (l + i) * wide + q - p] = q < np ? row[i][q] : 0;
     }
 }
 
@@ -166,11 +190,14 @@ ALWAYS void turn(float *to, int wide, const float *const row[8], int64_t l, bool
 
 /* Up to eight rows of one panel.  With 6 of them the store of 8 runs over the two
  * following numbers, which are written next; behind the last panel is slack. */
-ALWAYS void pack_rows(float *out, int wide, int count, const float *const row[8], int64_t depth)
+ALWAYS void pack_rows(float *out, int wide, int count, const float *const row[8], int64_t depth, const struct ahead *next)
 {
     int64_t l = 0;
-    for (; l + 8 <= depth; l += 8)
+    for (; l + 8 <= depth; l += 8) {
+        for (int i = 0; i < count && !(l & 8); i++)
+            fetch(next, i, l);
         turn(out + l * wide, wide, row, l, count == 4);
+    }
     for (; l < depth; l++)
         for (int i = 0; i < count; i++)
             out[l * wide + i] = row[i][l];
@@ -186,7 +213,8 @@ ALWAYS void pack_across(float *to, const int wide, struct source s, int64_t p0, 
                 row[i] = i < count && p + q + i < np
                              ? decode(temp + i * SP_GEMM_DEPTH, s.at, (p0 + p + q + i) * s.ld + l0, depth, s.format)
                              : zeros;
-            pack_rows(to + p * depth + q, wide, count, row, depth);
+            struct ahead next = ahead_of(s, (p0 + p + q + count) * s.ld + l0);
+            pack_rows(to + p * depth + q, wide, count, row, depth, &next);
         }
 }
 
@@ -225,6 +253,8 @@ ALWAYS void multiply(const float *a, const float *b, int64_t depth, const struct
     UNROLL
     for (int i = 0; i < MR; i++)
         sum[i][0] = sum[i][1] = (sp_vf){ 0 };
+    for (int64_t i = 0; i < MR && i < o->rows; i++) /* here when the sums are */
+        __builtin_prefetch(o->t + i * o->ld_t, 1);
     for (int64_t l = 0; l < depth; l++, a += MR, b += NR) {
         sp_vf b0 = sp_vload(b), b1 = sp_vload(b + (vectors > 1 ? SP_W : 0));
         UNROLL
