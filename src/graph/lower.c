@@ -229,6 +229,8 @@ static enum sp_status make_step(struct lowering *l, int v, struct sp_step *s, st
         return n->op->plan_only ? SP_OK : sp_fail(err, SP_UNSUPPORTED, "%s: %s can't be run", n->name, n->op->name);
     s->kernel = n->op->kernel;
     n->op->args(n, types, s->args);
+    if (s->kernel->cut)
+        s->kernel->cut(s->args, l->m->threads);
     bind_pointers(l, v, s);
     s->row = sp_kernel_pick(s->kernel, l->m->features, s->args);
     if (s->row->scratch_bytes > l->p->scratch_bytes)

@@ -13,11 +13,12 @@ enum sp_format { SP_F32, SP_F16, SP_BF16, SP_Q8_0, SP_I32, SP_BYTES /* opaque, k
 
 /* c[m,n] = op(a)[m,k] op(b)[k,n] (+ bias[n]) (+ acc[m,n]).  trans bit 0: a is stored [k,m];
  * bit 1: b is stored [n,k].  b_packed: b was written by `pack` for this very row.
- * acc may be c itself.  a may be f32 or bf16, b any stored format, c f32 or bf16. */
+ * acc may be c itself.  a may be f32 or bf16, b any stored format, c f32 or bf16.
+ * threads: how many will share the work, 0: not known. */
 struct sp_gemm_args {
     const void *a, *b; const float *bias, *acc; void *c;
     int64_t m, n, k, lda, ldb, ldc;
-    int32_t trans, a_format, b_format, c_format, b_packed;
+    int32_t trans, a_format, b_format, c_format, b_packed, threads;
 };
 /* dst = the panels a gemm row wants of the weight src[rows, cols] (ld = cols); trans as bit 1 above. */
 struct sp_pack_args { const void *src; void *dst; int64_t n, k; int32_t trans, src_format, dst_format; };

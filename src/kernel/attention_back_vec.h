@@ -65,7 +65,7 @@ static inline void back_scores(sp_vf *x, sp_vf *dp, sp_vf keep, const struct slo
         y = soft * sp_vsplat(r->cap);
         by -= by * soft * soft;
     }
-    *x = sp_vexp(y - sp_vsplat(r->lse));
+    *x = sp_vexp_short(y - sp_vsplat(r->lse));
     *dp = *x * (*dp * keep - sp_vsplat(r->delta)) * by;
     *x *= keep;
 }

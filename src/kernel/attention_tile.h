@@ -132,20 +132,6 @@ static void shrink(float *o, int64_t dimp, float *m, float *l, float top)
         sp_vstore(o + d, sp_vload(o + d) * sp_vsplat(by));
 }
 
-/* exp of x <= 0, short: below -87 the smallest normal number, which no sum of these notices. */
-static inline sp_vf exp_below(sp_vf x)
-{
-    x = sp_vpick(x < -87.0f, sp_vsplat(-87), x);
-    sp_vf shifted = SP_FMA(x, sp_vsplat(1.44269504f), sp_vsplat(12582912.0f)), n = shifted - 12582912.0f;
-    sp_vf r = SP_FMA(n, sp_vsplat(2.12194440e-4f), SP_FMA(n, sp_vsplat(-0.693359375f), x));
-    sp_vf p = SP_FMA(sp_vsplat(1.0f / 720), r, sp_vsplat(1.0f / 120));
-    p = SP_FMA(p, r, sp_vsplat(1.0f / 24));
-    p = SP_FMA(p, r, sp_vsplat(1.0f / 6));
-    p = SP_FMA(p, r, sp_vsplat(0.5f));
-    p = SP_FMA(p, r * r, r) + 1.0f;
-    return (sp_vf)((sp_vi)p + ((sp_vi)shifted << 23));
-}
-
 /* The largest of s[lo, hi), or m. */
 static float largest(const float *s, int64_t lo, int64_t hi, float m)
 {
@@ -195,9 +181,9 @@ static void join(float *s, int64_t lo, int64_t hi, int64_t n, float *m, float *l
     for (int64_t j = 0; j < n; j += W) {
         sp_vf p = { 0 };
         if (j >= lo && j + W <= hi)
-            p = exp_below(sp_vload(s + j) - vm);
+            p = sp_vexp_short(sp_vload(s + j) - vm);
         else if (j < hi && j + W > lo)
-            p = sp_vpick(between(j, lo, hi), exp_below(sp_vload(s + j) - vm), p);
+            p = sp_vpick(between(j, lo, hi), sp_vexp_short(sp_vload(s + j) - vm), p);
         sum += p;
         sp_vstore(s + j, p);
     }

@@ -19,28 +19,43 @@ static int64_t gemm_tasks(const void *args, int phase)
     return parts(g->m, SP_GEMM_TILE) * parts(g->n, SP_GEMM_TILE);
 }
 
-enum { TASKS_WANTED = 16, SIDE_MIN = 96 };
+enum { TASKS_WANTED = 16, TASKS_A_THREAD = 3, TASKS_EVEN = 32 /* a thread; with more an odd one costs little */, SIDE_MIN = 96 };
 
-/* Tiles of nearly equal size, whole numbers of 24 rows (2 * 12, 3 * 8, 4 * 6) and 32 columns. */
-static int64_t even(int64_t n, int64_t most, int64_t unit)
+/* The side of tiles when n is cut in `count`: whole units. */
+static int64_t side(int64_t n, int64_t count, int64_t unit)
 {
-    int64_t count = parts(n, most), size = parts(parts(n, count), unit) * unit;
-    return size < most ? size : most;
+    return parts(parts(n, count), unit) * unit;
 }
 
-struct sp_gemm_cut sp_gemm_cut(const struct sp_gemm_args *g)
+/* Halves the longer side of tiles until there are as many as wanted. */
+static void divide(int64_t m, int64_t n, int64_t wanted, int64_t *down, int64_t *across)
 {
     int64_t rows = SP_GEMM_ROWS, cols = SP_GEMM_COLS;
-    while (parts(g->m, rows) * parts(g->n, cols) < TASKS_WANTED && (rows > SIDE_MIN || cols > 2 * SIDE_MIN)) {
-        int64_t high = g->m < rows ? g->m : rows, wide = g->n < cols ? g->n : cols;
+    while (parts(m, rows) * parts(n, cols) < wanted && (rows > SIDE_MIN || cols > 2 * SIDE_MIN)) {
+        int64_t high = m < rows ? m : rows, wide = n < cols ? n : cols;
         if ((high >= wide && rows > SIDE_MIN) || cols <= 2 * SIDE_MIN)
             rows /= 2;
         else
             cols /= 2;
     }
-    rows = even(g->m, rows, 24);
-    cols = even(g->n, cols, 32);
+    *down = parts(m, rows), *across = parts(n, cols);
+}
+
+struct sp_gemm_cut sp_gemm_cut(const struct sp_gemm_args *g, int threads, int64_t row_unit, int64_t col_unit)
+{
+    int64_t down, across;
+    divide(g->m, g->n, threads > 0 ? TASKS_A_THREAD * threads : TASKS_WANTED, &down, &across);
+    int64_t rows = side(g->m, down, row_unit), cols = side(g->n, across, col_unit);
+    if (threads > 0 && down * across % threads && down * across < TASKS_EVEN * threads)
+        rows = side(g->m, parts(down * across, threads) * threads / across, row_unit);
+    rows = rows < SP_GEMM_ROWS ? rows : SP_GEMM_ROWS, cols = cols < SP_GEMM_COLS ? cols : SP_GEMM_COLS;
     return (struct sp_gemm_cut){ rows, cols, parts(g->m, rows), parts(g->n, cols) };
+}
+
+/* Every task packs for itself: few and large ones for few threads, at least 3 each so that none waits long. */
+static void gemm_cut(void *args, int threads)
+{
+    ((struct sp_gemm_args *)args)->threads = threads;
 }
 
 static const struct sp_field gemm_fields[] = {
@@ -60,6 +75,7 @@ static const struct sp_field gemm_fields[] = {
     SP_F(gemm, b_format, I32, ""),
     SP_F(gemm, c_format, I32, ""),
     SP_F(gemm, b_packed, I32, ""),
+    SP_F(gemm, threads, I32, ""),
     { 0 },
 };
 
@@ -84,6 +100,6 @@ static const struct sp_kernel_row gemm_rows[] = {
 
 const struct sp_kernel sp_kernel_gemm = {
     .name = "gemm", .help = "matrix product", .args_bytes = sizeof(struct sp_gemm_args), .fields = gemm_fields,
-    .phases = 1, .tasks = gemm_tasks, .rows = gemm_rows,
+    .phases = 1, .tasks = gemm_tasks, .cut = gemm_cut, .rows = gemm_rows,
     .source = SP_TEXT(gemm), .function = "sp_gemm_portable", .args_type = "struct sp_gemm_args",
 };

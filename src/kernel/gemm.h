@@ -30,7 +30,8 @@ void sp_gemm_dnnl(const void *args, int phase, int64_t task, void *scratch);
 bool sp_gemm_dnnl_fits(const void *args);
 int64_t sp_gemm_dnnl_tasks(const void *args, int phase);
 
-/* How c is cut, by shape alone: big tiles, at least 16 of them where that leaves them worth packing for. */
+/* How c is cut for so many threads (0: not known): big tiles of whole units, at least three a thread where that
+ * leaves them worth packing for, and as many for each. */
 struct sp_gemm_cut { int64_t rows, cols, down, across; };
-struct sp_gemm_cut sp_gemm_cut(const struct sp_gemm_args *g);
+struct sp_gemm_cut sp_gemm_cut(const struct sp_gemm_args *g, int threads, int64_t row_unit, int64_t col_unit);
 #endif

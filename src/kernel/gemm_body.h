@@ -360,7 +360,7 @@ static void store_tile(const struct tile *t)
 
 static void run_tile(const struct sp_gemm_args *g, int64_t task, float *scratch)
 {
-    struct sp_gemm_cut cut = sp_gemm_cut(g);
+    struct sp_gemm_cut cut = sp_gemm_cut(g, g->threads, MR, NR);
     struct tile t = { .g = g, .i0 = task / cut.across * cut.rows, .j0 = task % cut.across * cut.cols };
     t.rows = g->m - t.i0 < cut.rows ? g->m - t.i0 : cut.rows;
     t.cols = g->n - t.j0 < cut.cols ? g->n - t.j0 : cut.cols;
@@ -527,7 +527,7 @@ bool EXPORT(_fits)(const void *args)
 int64_t EXPORT(_tasks)(const void *args, int phase)
 {
     const struct sp_gemm_args *g = args;
-    struct sp_gemm_cut cut = sp_gemm_cut(g);
+    struct sp_gemm_cut cut = sp_gemm_cut(g, g->threads, MR, NR);
     (void)phase;
     return is_few(g) ? (g->n + few_part(g) - 1) / few_part(g) : cut.down * cut.across;
 }

@@ -64,7 +64,7 @@ void sp_gemm_dnnl(const void *args, int phase, int64_t task, void *scratch)
 {
     static _Thread_local bool single;
     const struct sp_gemm_args *g = args;
-    struct sp_gemm_cut cut = sp_gemm_cut(g);
+    struct sp_gemm_cut cut = sp_gemm_cut(g, 0, 24, 32);
     int64_t i0 = task / cut.across * cut.rows, j0 = task % cut.across * cut.cols;
     int64_t rows = g->m - i0 < cut.rows ? g->m - i0 : cut.rows, cols = g->n - j0 < cut.cols ? g->n - j0 : cut.cols;
     bool added = prepare(g, i0, j0, rows, cols);
@@ -80,7 +80,7 @@ void sp_gemm_dnnl(const void *args, int phase, int64_t task, void *scratch)
 
 int64_t sp_gemm_dnnl_tasks(const void *args, int phase)
 {
-    struct sp_gemm_cut cut = sp_gemm_cut(args);
+    struct sp_gemm_cut cut = sp_gemm_cut(args, 0, 24, 32); /* its sums may depend on the cut, which must not depend on threads */
     (void)phase;
     return cut.down * cut.across;
 }

@@ -54,6 +54,7 @@ struct sp_kernel {
     const struct sp_field *fields; /* ends with name NULL; pointers first, inputs in op order */
     int phases;                    /* at least 1 */
     int64_t (*tasks)(const void *args, int phase);
+    void (*cut)(void *args, int threads); /* may be NULL; in how many tasks: changes the speed, never a result */
     const struct sp_kernel_row *rows; /* last: needs 0, fits NULL */
     const char *source;            /* text of the portable row, for the printer */
     const char *function;          /* its name in that text: void f(const struct ARGS *, int phase, int64_t task) */

@@ -17,19 +17,22 @@ static inline int64_t block_end(int64_t first, int64_t block, int64_t n)
 static inline sp_vf gelu_inner(sp_vf x) { return 0.7978845608f * SP_FMA(0.044715f * x * x, x, x); }
 static inline sp_vf positive(sp_vf x) { return sp_vpick(x > 0.0f, x, (sp_vf){ 0 }); }
 
+/* (1 + tanh u) / 2 is the sigmoid of 2 u. */
+static inline sp_vf gelu_share(sp_vf x) { return sp_vsigmoid_short(2 * gelu_inner(x)); }
+
 static inline sp_vf gelu_slope(sp_vf x)
 {
-    sp_vf t = sp_vtanh(gelu_inner(x));
-    return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * (0.7978845608f * (1 + 3 * 0.044715f * x * x));
+    sp_vf s = gelu_share(x);
+    return SP_FMA(x * s * (1 - s), 2 * 0.7978845608f * (1 + 3 * 0.044715f * x * x), s);
 }
 
 static inline sp_vf value_of(int32_t kind, sp_vf x)
 {
     switch (kind) {
     case SP_RELU: return positive(x);
-    case SP_GELU: return 0.5f * x * (1 + sp_vtanh(gelu_inner(x)));
+    case SP_GELU: return x * gelu_share(x);
     case SP_GELU_ERF: return 0.5f * x * (1 + sp_verf(x * 0.70710678f));
-    case SP_SILU: return x * sp_vsigmoid(x);
+    case SP_SILU: return x * sp_vsigmoid_short(x);
     case SP_TANH: return sp_vtanh(x);
     case SP_SIGMOID: return sp_vsigmoid(x);
     case SP_EXP: return sp_vexp(x);
@@ -48,7 +51,7 @@ static inline sp_vf slope_of(int32_t kind, sp_vf x)
     case SP_GELU: return gelu_slope(x);
     case SP_GELU_ERF: return 0.5f * (1 + sp_verf(x * 0.70710678f)) + x * 0.3989422804f * sp_vexp(-0.5f * x * x);
     case SP_SILU:
-        s = sp_vsigmoid(x);
+        s = sp_vsigmoid_short(x);
         return s * (1 + x * (1 - s));
     case SP_TANH:
         s = sp_vtanh(x);

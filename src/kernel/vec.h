@@ -54,9 +54,15 @@ static inline sp_vf sp_vload(const float *p)
     return v;
 }
 static inline void sp_vstore(float *p, sp_vf v) { memcpy(p, &v, sizeof v); }
+#if SP_W == 8 && defined(__AVX2__)
+static inline sp_vf sp_vpick(sp_vi yes, sp_vf a, sp_vf b) { return (sp_vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)yes); }
+static inline sp_vf sp_vmax(sp_vf a, sp_vf b) { return (sp_vf)_mm256_max_ps((__m256)a, (__m256)b); }
+static inline sp_vf sp_vmin(sp_vf a, sp_vf b) { return (sp_vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#else
 static inline sp_vf sp_vpick(sp_vi yes, sp_vf a, sp_vf b) { return (sp_vf)((yes & (sp_vi)a) | (~yes & (sp_vi)b)); }
 static inline sp_vf sp_vmax(sp_vf a, sp_vf b) { return sp_vpick(a > b, a, b); }
 static inline sp_vf sp_vmin(sp_vf a, sp_vf b) { return sp_vpick(a < b, a, b); }
+#endif
 static inline sp_vf sp_vabs(sp_vf a) { return (sp_vf)((sp_vi)a & 0x7FFFFFFF); }
 /* The magnitude of a with the sign of s. */
 static inline sp_vf sp_vsign(sp_vf a, sp_vf s) { return (sp_vf)(((sp_vi)a & 0x7FFFFFFF) | ((sp_vi)s & INT32_MIN)); }
@@ -179,6 +185,20 @@ static inline sp_vf sp_vexp(sp_vf x)
     return p * sp_vpower2(half) * sp_vpower2(whole - half);
 }
 
+/* The same, short: arguments are kept in -87..88, so that the ends are the smallest normal number and 1.65e38. */
+static inline sp_vf sp_vexp_short(sp_vf x)
+{
+    x = sp_vmin(sp_vsplat(88), sp_vmax(sp_vsplat(-87), x)); /* in this order NaN stays */
+    sp_vf shifted = SP_FMA(x, sp_vsplat(1.44269504f), sp_vsplat(12582912.0f)), n = shifted - 12582912.0f;
+    sp_vf r = SP_FMA(n, sp_vsplat(2.12194440e-4f), SP_FMA(n, sp_vsplat(-0.693359375f), x));
+    sp_vf p = SP_FMA(sp_vsplat(1.0f / 720), r, sp_vsplat(1.0f / 120));
+    p = SP_FMA(p, r, sp_vsplat(1.0f / 24));
+    p = SP_FMA(p, r, sp_vsplat(1.0f / 6));
+    p = SP_FMA(p, r, sp_vsplat(0.5f));
+    p = SP_FMA(p, r * r, r) + 1.0f;
+    return p * (sp_vf)(((sp_vi)shifted << 23) + 0x3F800000);
+}
+
 static inline sp_vf sp_vlog(sp_vf x)
 {
     sp_vi tiny = (sp_vi)x < 0x00800000;
@@ -213,6 +233,9 @@ static inline sp_vf sp_vsigmoid(sp_vf x)
     sp_vf e = sp_vexp((sp_vf)((sp_vi)x | INT32_MIN));
     return sp_vpick(x < 0.0f, e, sp_vsplat(1)) / (1.0f + e);
 }
+
+/* The same, short: never below 6e-39. */
+static inline sp_vf sp_vsigmoid_short(sp_vf x) { return 1.0f / (1.0f + sp_vexp_short(-x)); }
 
 static inline sp_vf sp_verf(sp_vf x)
 {
