@@ -78,7 +78,7 @@ static void write_both(void)
     for (int k = 0; k < 2; k++) {
         for (int i = 0; i < job.state.n; i++)
             for (int64_t n = 0; kept(&job.state.entry[i]) && n < sp_type_elements(&job.state.entry[i].type); n++)
-                ((float *)(live.state.at + job.state.entry[i].at))[n] = (float)(k + 1) * (float)(n + i + 1);
+                ((float *)sp_live_state(&live, job.state.entry[i].name))[n] = (float)(k + 1) * (float)(n + i + 1);
         OK(sp_checkpoint_save(folder, &live, STEPS * (k + 1), 0.5 + k, &err));
         free(states[k]);
         states[k] = malloc((size_t)job.state.bytes);

@@ -76,10 +76,6 @@ static void books_and_reads(void **state)
     assert_int_equal(json_integer_value(json_object_get(json_array_get(j, 0), "run")), b);
     json_decref(j);
     assert_int_equal(sp_ledger_run(l, 99, &j, &err), SP_MISSING);
-    struct sp_run_end e = { 0 };
-    assert_int_equal(sp_ledger_end(l, a, &e, &err), SP_USAGE);   /* has ended  */
-    assert_int_equal(sp_ledger_end(l, 99, &e, &err), SP_USAGE);  /* unknown    */
-    assert_int_equal(sp_ledger_end(l, 0, &e, &err), SP_USAGE);
     sp_ledger_close(l);
 }
 
@@ -96,6 +92,27 @@ static void fails_are_booked(void **state)
     assert_string_equal(json_string_value(json_object_get(j, "status")), "failed");
     assert_string_equal(json_string_value(json_object_get(json_object_get(json_object_get(j, "end"), "error"), "code")), "DIVERGED");
     json_decref(j);
+    sp_ledger_close(l);
+}
+
+/* A run ends once, and only one that was started: an end's own number is none. */
+static void ends_are_refused(void **state)
+{
+    struct sp_err err = { 0 };
+    struct sp_ledger *l = open_ledger("ends");
+    struct sp_run_end e = { 0 };
+    int64_t a = book(l, "train"), events = 0;
+    const struct { int64_t run; const char *says; } row[] = {
+        { a, "already ended: it is finished" }, { a + 1, "never started" }, { 99, "never started" }, { 0, "no run 0" }, { -3, "no run -3" },
+    };
+    (void)state;
+    for (size_t i = 0; i < SP_COUNT(row); i++) {
+        assert_int_equal(sp_ledger_end(l, row[i].run, &e, &err), SP_USAGE);
+        if (!strstr(err.what, row[i].says))
+            fail_msg("run %lld: says \"%s\"", (long long)row[i].run, err.what);
+    }
+    assert_int_equal(sp_ledger_verify(l, NULL, &events, &err), SP_OK);
+    assert_int_equal(events, 2);
     sp_ledger_close(l);
 }
 
@@ -297,7 +314,7 @@ static void allocations_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(books_and_reads), cmocka_unit_test(fails_are_booked), cmocka_unit_test(tampering_shows),
+        cmocka_unit_test(books_and_reads), cmocka_unit_test(fails_are_booked), cmocka_unit_test(ends_are_refused), cmocka_unit_test(tampering_shows),
         cmocka_unit_test(refuses_change), cmocka_unit_test(two_processes_lose_nothing), cmocka_unit_test(dead_runs_are_killed),
         cmocka_unit_test(rates_are_kept), cmocka_unit_test(foreign_files_are_refused), cmocka_unit_test(allocations_fail),
     };

@@ -70,6 +70,7 @@ for verb in $(sed -n 's/^extern const struct verb \(.*\);/\1/p' src/cli/verbs.c 
     gives "$wrong" "$verb" --threads 100000; says err "threads"; says err "100000"; says err "256"
     gives "$wrong" "$verb" --quite; says err "quiet"
 done
+gives 2 train --predict; says err "vocabulary"; says err "--model-vocab N"
 gives 2 techniques surplus; says err "surplus"
 gives 0 techniques --json; says out '"schema": "sparsam.techniques/1"'; parses
 

@@ -64,13 +64,15 @@ const char *sp_err_line(const struct sp_err *err, char *buf, size_t cap);
 
 /* ---- memory --------------------------------------------------------------
  * The one door to malloc.  Blocks are 64-byte aligned.  sp_mem_fail_at(n) makes
- * the n-th following allocation (from 0) return NULL, once; -1 switches off. */
+ * the n-th following allocation (from 0) return NULL, once; sp_mem_fail_from(n) that
+ * one and all after it; -1 switches either off. */
 void *sp_alloc(size_t bytes);                    /* uninitialised; NULL when full */
 void *sp_zalloc(size_t count, size_t size);      /* zeroed, overflow-checked      */
 void *sp_realloc(void *p, size_t bytes);
 void sp_free(void *p);
 char *sp_strdup(const char *s);
 void sp_mem_fail_at(int64_t n);
+void sp_mem_fail_from(int64_t n);
 uint64_t sp_mem_count(void);                     /* allocations so far            */
 uint64_t sp_mem_live(void);                      /* blocks not yet freed          */
 
@@ -93,6 +95,7 @@ struct sp_text { char *at; size_t n, cap, max; bool full; };
 void sp_text_add(struct sp_text *t, const char *s, size_t n);
 void sp_text_printf(struct sp_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sp_text_clear(struct sp_text *t);
+void sp_text_reserve(struct sp_text *t, size_t n); /* n more bytes will not allocate */
 
 /* snprintf and vsnprintf that never depend on the locale; use them for every number. */
 int sp_format(char *buf, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

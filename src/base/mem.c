@@ -22,12 +22,20 @@ enum {
     HUGE_PAGE = 2 << 20,
 };
 
-static _Atomic int64_t fail_at = -1;
+static _Atomic int64_t fail_at = -1; /* allocations to go until one fails */
+static _Atomic bool fail_on;         /* and all after it                   */
 static _Atomic uint64_t n_taken, n_live;
 
 void sp_mem_fail_at(int64_t n)
 {
+    atomic_store(&fail_on, false);
     atomic_store(&fail_at, n < 0 ? -1 : n);
+}
+
+void sp_mem_fail_from(int64_t n)
+{
+    sp_mem_fail_at(n);
+    atomic_store(&fail_on, n >= 0);
 }
 
 uint64_t sp_mem_count(void)
@@ -40,7 +48,7 @@ uint64_t sp_mem_live(void)
     return atomic_load(&n_live);
 }
 
-/* Counts one allocation; false when it is the one that must fail. */
+/* Counts one allocation; false when it is one that must fail. */
 static bool admit(void)
 {
     atomic_fetch_add_explicit(&n_taken, 1, memory_order_relaxed);
@@ -48,7 +56,7 @@ static bool admit(void)
     while (left >= 0)
         if (atomic_compare_exchange_weak(&fail_at, &left, left - 1))
             return left != 0;
-    return true;
+    return !atomic_load_explicit(&fail_on, memory_order_relaxed);
 }
 
 static void *take(size_t bytes)

@@ -52,6 +52,11 @@ static bool text_room(struct sp_text *t, size_t n)
     return true;
 }
 
+void sp_text_reserve(struct sp_text *t, size_t n)
+{
+    text_room(t, n);
+}
+
 void sp_text_add(struct sp_text *t, const char *s, size_t n)
 {
     if (!text_room(t, n))

@@ -49,6 +49,10 @@ enum sp_status sp_json_parse(json_t **out, const char *text, size_t n, const cha
 enum sp_status sp_json_read(json_t **out, const char *path, size_t max, struct sp_err *err);
 enum sp_status sp_json_write(const char *path, const json_t *j, struct sp_err *err);
 enum sp_status sp_json_print(struct sp_text *out, const json_t *j, size_t flags, struct sp_err *err); /* flags: jansson's */
+/* Before a value is built: sp_json_print and sp_json_write refuse it (SP_NOMEM) when memory has run out on this thread
+ * since, so that a setter whose status nobody looked at leaves no hole.  sp_json_ran_out asks. */
+void sp_json_begin(void);
+bool sp_json_ran_out(void);
 /* Field readers: key absent or null gives `fallback`; wrong type or out of bounds is SP_FORMAT naming the key. */
 enum sp_status sp_json_int(const json_t *j, const char *key, int64_t min, int64_t max, int64_t fallback,
                            int64_t *out, struct sp_err *err);

@@ -78,11 +78,20 @@ static int add_text(const char *s, size_t n, void *text)
     return ((struct sp_text *)text)->full ? -1 : 0;
 }
 
+void sp_json_begin(void)
+{
+    ran_out = false;
+}
+
+bool sp_json_ran_out(void)
+{
+    return ran_out;
+}
+
 /* Through our own text: json_dumps passes over a failure while it writes a key, and
  * would hand back JSON with a hole. */
 enum sp_status sp_json_print(struct sp_text *out, const json_t *j, size_t flags, struct sp_err *err)
 {
-    ran_out = false;
     bool bad = json_dump_callback(j, add_text, out, flags);
     if (out->full || ran_out)
         return sp_fail(err, SP_NOMEM, "no memory to write JSON");

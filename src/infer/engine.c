@@ -9,6 +9,7 @@ static enum sp_status load_tokenizer(struct sp_engine *e, const char *path, stru
     if (!path && e->weights.folder) {
         char *beside = sp_path_join(&mem, e->weights.folder, "tokenizer.json");
         path = beside && sp_is_file(beside) ? beside : NULL;
+        st = beside ? SP_OK : sp_fail(err, SP_NOMEM, "no memory to look for a tokenizer");
     }
     if (path)
         st = sp_tokenizer_load(&e->tokenizer, path, err);
@@ -23,6 +24,9 @@ static enum sp_status open_parts(struct sp_engine *e, const char *path, const ch
     TRY(load_tokenizer(e, tokenizer, err));
     TRY(sp_step_serve(&e->weights.config, shape, m, NULL, NULL, &e->job, err));
     TRY(sp_live_new(&e->live, &e->job, e->pool, false, err));
+    e->candidates = sp_alloc((size_t)e->job.config.vocab * sizeof *e->candidates);
+    if (!e->candidates)
+        return sp_fail(err, SP_NOMEM, "no memory to draw tokens");
     return sp_live_fill(&e->live, &e->weights, NULL, NULL, err);
 }
 
@@ -38,6 +42,7 @@ enum sp_status sp_engine_open(struct sp_engine *e, const char *path, const char 
 
 void sp_engine_close(struct sp_engine *e)
 {
+    sp_free(e->candidates);
     sp_live_clear(&e->live);
     sp_job_clear(&e->job);
     sp_weights_close(&e->weights);

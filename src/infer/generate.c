@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infer.h"
 
+enum { RESERVED_MAX = 1 << 20 /* bytes of an answer set aside before its first token */ };
+
 struct stream { struct sp_session *s; const struct sp_watch *watch; struct sp_answer *a; struct sp_decoder decoder; };
 
 static enum sp_status tell(struct stream *t, int32_t id, struct sp_err *err)
@@ -32,6 +34,20 @@ static enum sp_status loop(struct stream *t, const struct sp_sampling *how, int6
     return SP_OK;
 }
 
+/* Room for the whole answer, so that a token allocates nothing: bytes that form no character become three. */
+static void reserve(struct stream *t, int64_t max_tokens)
+{
+    const struct sp_tokenizer *k = t->s->engine->tokenizer;
+    int64_t left = t->s->engine->job.serve.cache - t->s->past + 1, n_vocab = k ? sp_tokenizer_vocab(k) : 0;
+    size_t tokens = (size_t)(max_tokens < 0 ? 0 : max_tokens < left ? max_tokens : left), longest = 0, n;
+    for (int32_t id = 0; id < n_vocab; id++)
+        if (sp_tokenizer_token(k, id, &n) && n > longest)
+            longest = n;
+    size_t bytes = 3 * (longest + 1);
+    sp_ids_reserve(&t->a->ids, tokens);
+    sp_text_reserve(&t->a->text, bytes > RESERVED_MAX / (tokens + 1) ? RESERVED_MAX : bytes * tokens);
+}
+
 enum sp_status sp_generate(struct sp_session *s, const int32_t *prompt, int64_t n, const struct sp_sampling *how, int64_t max_tokens,
                            bool ignore_end, const struct sp_watch *watch, struct sp_answer *out, struct sp_err *err)
 {
@@ -46,6 +62,7 @@ enum sp_status sp_generate(struct sp_session *s, const int32_t *prompt, int64_t 
         sp_decoder_init(&t.decoder, s->engine->tokenizer, true);
         sp_decoder_resume(&t.decoder);
     }
+    reserve(&t, max_tokens);
     began = sp_now();
     enum sp_status st = loop(&t, how, max_tokens, ignore_end, err);
     a.generate_s = sp_now() - began;

@@ -12,12 +12,14 @@
 #include "../step/step.h"
 #include "../text/text.h"
 
+struct sp_candidate { float logit; int32_t id; };
 struct sp_engine {
     struct sp_weights weights;
     struct sp_job job;
     struct sp_live live;
     struct sp_tokenizer *tokenizer;    /* NULL: none beside the model        */
     struct sp_pool *pool;              /* the caller's                       */
+    struct sp_candidate *candidates;   /* [vocab], where tokens are drawn    */
 };
 /* path: as sp_weights_open.  tokenizer: a file, or NULL for the one beside the model. */
 enum sp_status sp_engine_open(struct sp_engine *e, const char *path, const char *tokenizer, const struct sp_serve_shape *shape,

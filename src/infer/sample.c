@@ -6,17 +6,15 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct candidate { float logit; int32_t id; };
-
 static int by_logit(const void *a, const void *b)
 {
-    const struct candidate *x = a, *y = b;
+    const struct sp_candidate *x = a, *y = b;
     if (x->logit > y->logit || x->logit < y->logit)
         return x->logit > y->logit ? -1 : 1;
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static int32_t greedy(const struct candidate *c, int64_t n)
+static int32_t greedy(const struct sp_candidate *c, int64_t n)
 {
     int64_t best = 0;
     for (int64_t i = 1; i < n; i++)
@@ -26,7 +24,7 @@ static int32_t greedy(const struct candidate *c, int64_t n)
 }
 
 /* Keskar et al. 2019: a token seen before is divided, or multiplied when negative. */
-static void penalise(struct candidate *c, int64_t n, const struct sp_ids *seen, double by)
+static void penalise(struct sp_candidate *c, int64_t n, const struct sp_ids *seen, double by)
 {
     if (!(by > 0) || (by >= 1 && by <= 1))
         return;
@@ -40,7 +38,7 @@ static void penalise(struct candidate *c, int64_t n, const struct sp_ids *seen, 
 }
 
 /* How many of the sorted candidates stay. */
-static int64_t cut(const struct candidate *c, int64_t n, const struct sp_sampling *how)
+static int64_t cut(const struct sp_candidate *c, int64_t n, const struct sp_sampling *how)
 {
     double t = how->temperature, sum = 0, so_far = 0;
     if (how->top_k > 0 && how->top_k < n)
@@ -58,7 +56,7 @@ static int64_t cut(const struct candidate *c, int64_t n, const struct sp_samplin
     return n;
 }
 
-static int32_t draw(const struct candidate *c, int64_t n, double t, double u)
+static int32_t draw(const struct sp_candidate *c, int64_t n, double t, double u)
 {
     double sum = 0, at = 0;
     for (int64_t i = 0; i < n; i++)
@@ -79,11 +77,9 @@ enum sp_status sp_session_sample(struct sp_session *s, const struct sp_sampling 
     for (int64_t i = 0; i < n; i++)
         if (isnan(s->logits[i]))
             return sp_fail(err, SP_DIVERGED, "the model's answer is not a number: its weights are damaged");
-    struct candidate *c = sp_alloc((size_t)n * sizeof *c);
-    if (!c)
-        return sp_fail(err, SP_NOMEM, "no memory to draw a token");
+    struct sp_candidate *c = s->engine->candidates;
     for (int64_t i = 0; i < n; i++)
-        c[i] = (struct candidate){ s->logits[i], (int32_t)i };
+        c[i] = (struct sp_candidate){ s->logits[i], (int32_t)i };
     penalise(c, n, &s->history, how->repeat_penalty);
     if (how->greedy || how->temperature <= 0) {
         *id = greedy(c, n);
@@ -92,6 +88,5 @@ enum sp_status sp_session_sample(struct sp_session *s, const struct sp_sampling 
         qsort(c, (size_t)n, sizeof *c, by_logit);
         *id = draw(c, cut(c, n, how), how->temperature, sp_random_unit(&r));
     }
-    sp_free(c);
     return SP_OK;
 }

@@ -46,8 +46,11 @@ enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t
     for (int64_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= j->config.vocab)
             return sp_fail(err, SP_USAGE, "token %d is not in the vocabulary of %lld", (int)ids[i], (long long)j->config.vocab);
+    sp_ids_reserve(&s->history, (size_t)(cache - s->past)); /* once: a decoded token allocates nothing */
     for (int64_t i = 0; i < n; i++)
         sp_ids_add(&s->history, ids[i]);
+    if (s->history.full)
+        return sp_fail(err, SP_NOMEM, "no memory for the session's tokens");
     while (n > 0) {
         bool whole = n > 1 && chunk > 1 && s->past + chunk <= cache;
         int64_t take = whole ? (n < chunk ? n : chunk) : 1;
@@ -55,5 +58,5 @@ enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t
         ids += take;
         n -= take;
     }
-    return s->history.full ? sp_fail(err, SP_NOMEM, "no memory for the session's tokens") : SP_OK;
+    return SP_OK;
 }

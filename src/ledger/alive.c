@@ -67,8 +67,10 @@ static int gone_runs(sqlite3_stmt *s, const json_t *here, int64_t *run)
 {
     int n = 0;
     while (n < BURY_MAX && sqlite3_step(s) == SQLITE_ROW) {
-        json_t *body = json_loads((const char *)sqlite3_column_text(s, 1), 0, NULL);
-        if (is_gone(json_object_get(body, "process"), here))
+        const char *text = (const char *)sqlite3_column_text(s, 1);
+        sp_json_begin();
+        json_t *body = text ? json_loads(text, 0, NULL) : NULL;
+        if (!sp_json_ran_out() && is_gone(json_object_get(body, "process"), here))
             run[n++] = sqlite3_column_int64(s, 0);
         json_decref(body);
     }
@@ -79,6 +81,8 @@ static enum sp_status find_gone(struct sp_ledger *l, int64_t *run, int *n, struc
 {
     sqlite3_stmt *s;
     json_t *here = sp_ledger_process();
+    if (!here)
+        return sp_fail(err, SP_NOMEM, "ledger: no memory to look for runs that were killed");
     enum sp_status st = sp_ledger_prepare(l, &s, "SELECT run, body FROM event e WHERE kind = 'started' AND NOT EXISTS"
                                                  " (SELECT 1 FROM event o WHERE o.run = e.run AND (o.kind = 'started') = 0)", err);
     if (!st) {
@@ -94,6 +98,7 @@ static enum sp_status bury_all(struct sp_ledger *l, struct sp_err *err)
     int64_t run[BURY_MAX];
     int n = 0;
     TRY(find_gone(l, run, &n, err)); /* again, now that nobody else writes */
+    sp_json_begin();
     json_t *body = json_pack("{s:s}", "note", "its process was gone when the ledger was next opened");
     enum sp_status st = SP_OK;
     for (int i = 0; i < n && !st; i++)

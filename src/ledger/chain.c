@@ -13,12 +13,19 @@ struct event { int64_t seq, run; const char *kind, *at, *body, *prev; };
 
 static enum sp_status hash_event(const struct event *e, struct sp_hash *out, struct sp_err *err)
 {
+    struct sp_text text = { 0 };
+    sp_json_begin();
     json_t *j = json_pack("{s:I, s:I, s:s, s:s, s:s, s:s}", "seq", (json_int_t)e->seq, "run", (json_int_t)e->run, "kind", e->kind,
                           "at", e->at, "body", e->body, "prev", e->prev);
-    char *text = j ? json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
-    enum sp_status st = text ? sp_hash_bytes(out, text, strlen(text), err)
-                             : sp_fail(err, SP_FORMAT, "ledger: event %lld holds text that is not UTF-8", (long long)e->seq);
-    sp_free(text);
+    enum sp_status st = SP_OK;
+    if (!j && sp_json_ran_out())
+        st = sp_fail(err, SP_NOMEM, "ledger: no memory to hash event %lld", (long long)e->seq);
+    else if (!j)
+        st = sp_fail(err, SP_FORMAT, "ledger: event %lld holds text that is not UTF-8", (long long)e->seq);
+    else
+        st = sp_json_print(&text, j, JSON_SORT_KEYS | JSON_COMPACT, err);
+    st = st ? st : sp_hash_bytes(out, text.at, text.n, err);
+    sp_text_clear(&text);
     json_decref(j);
     return st;
 }
@@ -75,11 +82,34 @@ static enum sp_status insert(struct sp_ledger *l, const struct event *e, const s
     sqlite3_bind_text(s, 7, hash->hex, -1, SQLITE_TRANSIENT);
     int got = sqlite3_step(s);
     sqlite3_finalize(s);
-    if (got == SQLITE_DONE)
+    return got == SQLITE_DONE ? SP_OK : sp_ledger_fail(l, "appending", err);
+}
+
+/* A run's end needs its start, and comes once.  The table's own constraints see only that some event has the number. */
+static enum sp_status check_open(struct sp_ledger *l, int64_t run, struct sp_err *err)
+{
+    sqlite3_stmt *s;
+    bool started = false;
+    char ended[16] = "";
+    int got;
+    TRY(sp_ledger_prepare(l, &s, "SELECT kind, seq = run FROM event WHERE run = ?", err));
+    sqlite3_bind_int64(s, 1, run);
+    while ((got = sqlite3_step(s)) == SQLITE_ROW)
+        if (sqlite3_column_int(s, 1))
+            started = true;
+        else
+            snprintf(ended, sizeof ended, "%s", (const char *)sqlite3_column_text(s, 0));
+    sqlite3_finalize(s);
+    if (got != SQLITE_DONE)
+        return sp_ledger_fail(l, "asking for a run", err);
+    if (started && !ended[0])
         return SP_OK;
-    if ((got & 0xff) == SQLITE_CONSTRAINT && strcmp(e->kind, "started"))
-        return sp_fail(err, SP_USAGE, "ledger: run %lld is unknown or has already ended", (long long)e->run);
-    return sp_ledger_fail(l, "appending", err);
+    if (!started)
+        sp_fail(err, SP_USAGE, "ledger: run %lld was never started", (long long)run);
+    else
+        sp_fail(err, SP_USAGE, "ledger: run %lld has already ended: it is %s", (long long)run, ended);
+    sp_remedy(err, "end each run once, with the number its start gave");
+    return sp_where(err, "%s", l->path);
 }
 
 enum sp_status sp_ledger_append(struct sp_ledger *l, int64_t *run, const char *kind, const json_t *body, struct sp_err *err)
@@ -87,16 +117,18 @@ enum sp_status sp_ledger_append(struct sp_ledger *l, int64_t *run, const char *k
     struct sp_hash head, hash;
     char at[32];
     int64_t events;
+    if (*run)
+        TRY(check_open(l, *run, err));
     TRY(sp_ledger_head(l, &head, &events, err));
-    char *text = body ? json_dumps(body, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
-    if (!text)
-        return sp_fail(err, SP_NOMEM, "ledger: the run could not be put into words");
+    struct sp_text text = { 0 };
+    enum sp_status st = body ? sp_json_print(&text, body, JSON_SORT_KEYS | JSON_COMPACT, err) : sp_fail(err, SP_NOMEM, "ledger: no memory for an event");
     now_text(at);
-    struct event e = { events + 1, *run ? *run : events + 1, kind, at, text, head.hex };
-    enum sp_status st = hash_event(&e, &hash, err);
+    struct event e = { events + 1, *run ? *run : events + 1, kind, at, text.at, head.hex };
+    if (!st)
+        st = hash_event(&e, &hash, err);
     if (!st)
         st = insert(l, &e, &hash, err);
-    sp_free(text);
+    sp_text_clear(&text);
     if (!st)
         *run = e.run;
     return st;

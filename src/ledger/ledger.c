@@ -101,6 +101,7 @@ static enum sp_status append_alone(struct sp_ledger *l, int64_t *run, const char
 
 enum sp_status sp_ledger_start(struct sp_ledger *l, const struct sp_run_start *s, int64_t *run, struct sp_err *err)
 {
+    sp_json_begin();
     json_t *body = json_pack("{s:s, s:o}", "verb", s->verb, "process", sp_ledger_process());
     int64_t made = 0;
     if (!body)
@@ -128,12 +129,13 @@ static json_t *error_json(const struct sp_err *e)
 
 enum sp_status sp_ledger_end(struct sp_ledger *l, int64_t run, const struct sp_run_end *e, struct sp_err *err)
 {
+    sp_json_begin();
     json_t *body = json_object();
     if (!body)
         return sp_fail(err, SP_NOMEM, "out of memory for booking a run");
     if (run <= 0) {
         json_decref(body);
-        return sp_fail(err, SP_USAGE, "ledger: run %lld is unknown", (long long)run);
+        return sp_fail(err, SP_USAGE, "ledger: there is no run %lld, the first is 1", (long long)run);
     }
     if (e->error)
         put_new(body, "error", error_json(e->error));

@@ -41,13 +41,14 @@ enum sp_status sp_ledger_list(struct sp_ledger *l, int max, json_t **out, struct
         json_decref(list);
         return st;
     }
+    sp_json_begin();
     sqlite3_bind_int(s, 1, max > 0 && max < SP_LEDGER_LIST_MAX ? max : SP_LEDGER_LIST_MAX);
     while ((got = sqlite3_step(s)) == SQLITE_ROW)
         json_array_append_new(list, read_run(s));
     sqlite3_finalize(s);
-    if (got != SQLITE_DONE) {
+    if (got != SQLITE_DONE || sp_json_ran_out()) {
         json_decref(list);
-        return sp_ledger_fail(l, "reading runs", err);
+        return got != SQLITE_DONE ? sp_ledger_fail(l, "reading runs", err) : sp_fail(err, SP_NOMEM, "out of memory for the list of runs");
     }
     *out = list;
     return SP_OK;
@@ -57,12 +58,17 @@ enum sp_status sp_ledger_run(struct sp_ledger *l, int64_t run, json_t **out, str
 {
     sqlite3_stmt *s;
     TRY(sp_ledger_prepare(l, &s, RUNS " AND s.run = ?", err));
+    sp_json_begin();
     sqlite3_bind_int64(s, 1, run);
     int got = sqlite3_step(s);
     json_t *j = got == SQLITE_ROW ? read_run(s) : NULL;
     sqlite3_finalize(s);
     if (got != SQLITE_ROW && got != SQLITE_DONE)
         return sp_ledger_fail(l, "reading a run", err);
+    if (sp_json_ran_out() || (!j && got == SQLITE_ROW)) {
+        json_decref(j);
+        return sp_fail(err, SP_NOMEM, "out of memory for run %lld", (long long)run);
+    }
     if (!j) {
         sp_fail(err, SP_MISSING, "run %lld is not in the ledger", (long long)run);
         sp_remedy(err, "sparsam report lists the runs");

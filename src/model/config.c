@@ -127,6 +127,7 @@ json_t *sp_model_config_json(const struct sp_model_config *c, enum sp_format for
 
 enum sp_status sp_model_config_write(const struct sp_model_config *c, enum sp_format format, const char *path, struct sp_err *err)
 {
+    sp_json_begin();
     json_t *j = sp_model_config_json(c, format);
     if (!j)
         return sp_fail(err, SP_NOMEM, "no memory for %s", path);

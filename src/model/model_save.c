@@ -72,6 +72,7 @@ static enum sp_status write_part(struct saving *s, int shard, const char *name, 
 
 static enum sp_status write_index(struct saving *s, const char *path, struct sp_err *err)
 {
+    sp_json_begin();
     json_t *map = json_object(), *j = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)s->bytes, "weight_map", map);
     bool bad = !j;
     for (int i = 0; !bad && i < s->n; i++) {

@@ -107,6 +107,7 @@ struct writing { struct sp_out out; struct sp_tensor_out *t; int n; bool sealed;
 static enum sp_status make_header(struct writing *w, struct sp_err *err)
 {
     uint64_t at = 0;
+    sp_json_begin();
     json_t *j = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     bool bad = !j;
     for (int i = 0; !bad && i < w->n; i++)

@@ -213,6 +213,10 @@ enum sp_status sp_recipe_config(const struct sp_recipe *r, int64_t vocab, struct
         *out = c;
         return SP_OK;
     }
+    if (!c.vocab && m->family != SP_FAMILY_MLP) {
+        sp_fail(err, SP_USAGE, "nothing says how large the model's vocabulary is");
+        return sp_remedy(err, "--model-vocab N, or --data FILE, whose tokenizer says it, or --model FOLDER");
+    }
     TRY(sp_model_config_finish(&c, err));
     *out = c;
     return SP_OK;

@@ -10,40 +10,61 @@ enum { MATCH_LIMIT = 1000000, DEPTH_LIMIT = 100000, HEAP_LIMIT_KIB = 65536 };
 
 /* Used under the tokenizer's lock. */
 struct sp_tok_regex {
+    pcre2_general_context *memory;
     pcre2_code *code;
     pcre2_match_data *data;
     pcre2_match_context *limits;
 };
 
-enum sp_status sp_tok_regex_new(struct sp_tok_regex **out, const char *text, struct sp_err *err)
+static void *take(size_t n, void *unused)
+{
+    (void)unused;
+    return sp_alloc(n);
+}
+
+static void give(void *p, void *unused)
+{
+    (void)unused;
+    sp_free(p);
+}
+
+static enum sp_status compile(struct sp_tok_regex *r, const char *text, struct sp_err *err)
 {
     int what = 0;
     PCRE2_SIZE where = 0;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
-                                     PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF, &what, &where, NULL);
-    if (!code) {
+    r->memory = pcre2_general_context_create(take, give, NULL);
+    pcre2_compile_context *c = r->memory ? pcre2_compile_context_create(r->memory) : NULL;
+    if (!c)
+        return sp_tok_nomem(err);
+    r->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF, &what, &where, c);
+    pcre2_compile_context_free(c);
+    if (!r->code && what == PCRE2_ERROR_HEAP_FAILED)
+        return sp_tok_nomem(err);
+    if (!r->code) {
         char why[128];
         pcre2_get_error_message(what, (PCRE2_UCHAR *)why, sizeof why);
         return sp_fail(err, SP_UNSUPPORTED, "pattern \"%.80s\": %s at byte %zu", text, why, (size_t)where);
     }
-    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* slower without, that's all */
-    struct sp_tok_regex *r = sp_zalloc(1, sizeof *r);
-    if (!r) {
-        pcre2_code_free(code);
+    pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE); /* slower without, that's all */
+    r->data = pcre2_match_data_create_from_pattern(r->code, r->memory);
+    r->limits = pcre2_match_context_create(r->memory);
+    if (!r->data || !r->limits)
         return sp_tok_nomem(err);
-    }
-    r->code = code;
-    r->data = pcre2_match_data_create_from_pattern(code, NULL);
-    r->limits = pcre2_match_context_create(NULL);
-    if (!r->data || !r->limits) {
-        sp_tok_regex_free(r);
-        return sp_tok_nomem(err);
-    }
     pcre2_set_match_limit(r->limits, MATCH_LIMIT);
     pcre2_set_depth_limit(r->limits, DEPTH_LIMIT);
     pcre2_set_heap_limit(r->limits, HEAP_LIMIT_KIB);
-    *out = r;
     return SP_OK;
+}
+
+enum sp_status sp_tok_regex_new(struct sp_tok_regex **out, const char *text, struct sp_err *err)
+{
+    struct sp_tok_regex *r = sp_zalloc(1, sizeof *r);
+    enum sp_status st = r ? compile(r, text, err) : sp_tok_nomem(err);
+    if (st)
+        sp_tok_regex_free(r);
+    else
+        *out = r;
+    return st;
 }
 
 void sp_tok_regex_free(struct sp_tok_regex *r)
@@ -53,6 +74,7 @@ void sp_tok_regex_free(struct sp_tok_regex *r)
     pcre2_match_context_free(r->limits);
     pcre2_match_data_free(r->data);
     pcre2_code_free(r->code);
+    pcre2_general_context_free(r->memory);
     sp_free(r);
 }
 
@@ -66,6 +88,8 @@ enum sp_status sp_tok_regex_next(const struct sp_tok_regex *r, const char *s, si
     int rc = pcre2_match(r->code, (PCRE2_SPTR)s, n, from, PCRE2_NOTEMPTY, r->data, r->limits);
     if (rc == PCRE2_ERROR_NOMATCH)
         return SP_OK;
+    if (rc == PCRE2_ERROR_NOMEMORY)
+        return sp_tok_nomem(err);
     if (rc < 0) {
         char why[128];
         pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);

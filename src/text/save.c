@@ -206,11 +206,12 @@ static json_t *model(const struct sp_tokenizer *t)
 
 enum sp_status sp_tokenizer_save(const struct sp_tokenizer *t, const char *path, struct sp_err *err)
 {
+    sp_json_begin();
     json_t *root = json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
                              "added_tokens", added(t), "normalizer", normalizers(t), "pre_tokenizer", pre_tokenizers(t),
                              "post_processor", post_processor(t), "decoder", decoder(t), "model", model(t));
     if (!root)
-        return sp_fail(err, SP_NOMEM, "%s: the tokenizer can't be written (no memory, or a token that isn't UTF-8)",
+        return sp_fail(err, sp_json_ran_out() ? SP_NOMEM : SP_FORMAT, "%s: the tokenizer can't be written (no memory, or a token that isn't UTF-8)",
                        path);
     enum sp_status st = sp_json_write(path, root, err);
     json_decref(root);

@@ -11,19 +11,28 @@ enum sp_status sp_tok_nomem(struct sp_err *err)
     return sp_fail(err, SP_NOMEM, "tokenizer: out of memory");
 }
 
+static bool ids_room(struct sp_ids *ids, size_t cap)
+{
+    int32_t *at = cap <= SIZE_MAX / sizeof *at ? sp_realloc(ids->at, cap * sizeof *at) : NULL;
+    if (!at) {
+        ids->full = true;
+        return false;
+    }
+    ids->at = at;
+    ids->cap = cap;
+    return true;
+}
+
+void sp_ids_reserve(struct sp_ids *ids, size_t n)
+{
+    if (n > ids->cap - ids->n)
+        ids_room(ids, ids->n + n);
+}
+
 void sp_ids_add(struct sp_ids *ids, int32_t id)
 {
-    if (ids->n == ids->cap) {
-        size_t cap = ids->cap ? ids->cap * 2 : 64;
-        int32_t *at = cap <= SIZE_MAX / sizeof *at ? sp_realloc(ids->at, cap * sizeof *at) : NULL;
-        if (!at) {
-            ids->full = true;
-            return;
-        }
-        ids->at = at;
-        ids->cap = cap;
-    }
-    ids->at[ids->n++] = id;
+    if (ids->n < ids->cap || ids_room(ids, ids->cap ? ids->cap * 2 : 64))
+        ids->at[ids->n++] = id;
 }
 
 void sp_ids_clear(struct sp_ids *ids)

@@ -29,6 +29,7 @@ struct sp_ids {
     bool full;
 };
 void sp_ids_add(struct sp_ids *ids, int32_t id);
+void sp_ids_reserve(struct sp_ids *ids, size_t n); /* n more will not allocate */
 void sp_ids_clear(struct sp_ids *ids);
 
 /* Text somewhere else: n bytes, not terminated. */
