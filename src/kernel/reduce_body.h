@@ -50,15 +50,30 @@ void SP_ROW(sum_rows)(const void *args, int phase, int64_t task, void *scratch)
 typedef double doubles __attribute__((vector_size(SP_W * 4)));
 typedef float half __attribute__((vector_size(SP_W * 2)));
 
+/* Half a vector of floats from memory. */
+static inline doubles widen(const float *p)
+{
+#if SP_W == 8 && defined(__AVX2__)
+    return (doubles)_mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
+    half h;
+    memcpy(&h, p, sizeof h);
+    return __builtin_convertvector(h, doubles);
+#endif
+}
+
 static double sum_block(const struct sp_sum_args *a, int64_t i, int64_t end)
 {
     doubles s = { 0 }, t = { 0 };
     double sum = 0;
     for (; i < end; i += SP_W) {
-        sp_vf v = sp_vread(a->x, i, a->x_format, end - i);
-        half h[2];
-        memcpy(h, &v, sizeof v);
-        doubles x = __builtin_convertvector(h[0], doubles), y = __builtin_convertvector(h[1], doubles);
+        float room[SP_W];
+        const float *from = (const float *)a->x + i;
+        if (a->x_format != SP_F32 || end - i < SP_W) {
+            sp_vstore(room, sp_vread(a->x, i, a->x_format, end - i));
+            from = room;
+        }
+        doubles x = widen(from), y = widen(from + SP_W / 2);
         s += a->kind ? x * x : x;
         t += a->kind ? y * y : y;
     }
