@@ -1,6 +1,6 @@
 /* bench/bench_step.c - where the time of a training step goes, by kernel row and shape.
  *
- *   build/bench/bench_step [char|gpt2|tiny [batch [tokens [threads [f32|bf16 [steps [recompute]]]]]]]
+ *   build/bench/bench_step [char|gpt2|tiny [batch [tokens [threads [f32|bf16 [steps [full|selective]]]]]]]
  *
  * Ids are drawn by chance; sizes, formats and programs are those of `sparsam train`.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -126,7 +126,7 @@ static int bench(struct sp_live *l, int steps, int threads)
     return 0;
 }
 
-static enum sp_status run(const struct shape *s, int threads, enum sp_format compute, int steps, bool recompute, struct sp_err *err)
+static enum sp_status run(const struct shape *s, int threads, enum sp_format compute, int steps, enum sp_recompute recompute, struct sp_err *err)
 {
     struct sp_model_config c = s->c;
     struct sp_train_shape t = { .batch = s->batch, .tokens = s->tokens, .score_batch = -1, .compute = compute, .recompute = recompute,
@@ -159,7 +159,7 @@ int main(int argc, char **argv)
     s.tokens = argc > 3 ? atol(argv[3]) : s.tokens;
     s.c.context = s.tokens > s.c.context ? (int)s.tokens : s.c.context;
     bool bf16 = argc > 5 && !strcmp(argv[5], "bf16");
-    if (run(&s, argc > 4 ? atoi(argv[4]) : 0, bf16 ? SP_BF16 : SP_F32, argc > 6 ? atoi(argv[6]) : 5, argc > 7, &err)) {
+    if (run(&s, argc > 4 ? atoi(argv[4]) : 0, bf16 ? SP_BF16 : SP_F32, argc > 6 ? atoi(argv[6]) : 5, argc <= 7 ? SP_RECOMPUTE_NONE : !strcmp(argv[7], "full") ? SP_RECOMPUTE_FULL : SP_RECOMPUTE_SELECTIVE, &err)) {
         fprintf(stderr, "bench_step: %s\n", err.what);
         return 1;
     }

@@ -28,7 +28,7 @@ peak()
 
 run()
 {
-    [ "$7" = yes ] && again=--recompute || again=
+    [ "$7" = yes ] && again="--recompute full" || again=
     "$sparsam" train --json --data "$part" --split blank --tokenizer bytes --no-ledger --family "$1" --layers "$2" --width "$3" --heads "$4" \
         --batch "$5" --context "$6" --steps "$steps" $again
 }

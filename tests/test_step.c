@@ -286,7 +286,7 @@ static struct sp_model_config small(enum sp_family f)
 
 struct training { struct sp_job job; struct sp_live live; };
 
-static void start_training(struct training *t, const struct sp_model_config *c, bool recompute, int64_t loss_rows, double dropout)
+static void start_training(struct training *t, const struct sp_model_config *c, enum sp_recompute recompute, int64_t loss_rows, double dropout)
 {
     struct sp_machine m = this_machine();
     struct sp_train_shape shape = { .batch = 3, .recompute = recompute, .loss_rows = loss_rows, .dropout = dropout, .seed = 5,
@@ -365,7 +365,7 @@ static void gradients_of(enum sp_family f)
     struct sp_model_config c = small(f);
     struct training t;
     int tensors = 0;
-    start_training(&t, &c, false, 0, 0);
+    start_training(&t, &c, SP_RECOMPUTE_NONE, 0, 0);
     for (int i = 0; i < t.job.state.n; i++) /* larger than fresh, so that slopes are not lost in rounding */
         if (t.job.state.entry[i].kind == SP_STATE_PARAM && t.job.state.entry[i].type.n > 1 && f != SP_FAMILY_MLP) {
             float *p = sp_live_state(&t.live, t.job.state.entry[i].name);
@@ -390,27 +390,35 @@ static void gradients(void **u)
         gradients_of((enum sp_family)f);
 }
 
+static void same_gradients(struct training *a, struct training *b)
+{
+    assert_true(fabs(loss_of(a, SP_RUN_MICRO) - loss_of(b, SP_RUN_MICRO)) < 1e-6);
+    for (int i = 0; i < a->job.state.n; i++) {
+        const struct sp_state_entry *e = &a->job.state.entry[i];
+        const float *x = sp_live_state(&a->live, e->name), *y = sp_live_state(&b->live, e->name);
+        for (int64_t k = 0; e->kind == SP_STATE_GRAD && k < sp_type_elements(&e->type); k++)
+            if (fabs((double)(x[k] - y[k])) > 1e-6 + 1e-5 * fabs((double)x[k]))
+                fail_msg("%s [%lld]: %g and %g", e->name, (long long)k, (double)x[k], (double)y[k]);
+    }
+}
+
 /* Recomputation and chunks of the loss change memory and nothing else. */
 static void rewrites_change_no_gradient(void **u)
 {
     (void)u;
-    for (int f = 0; f < SP_FAMILIES; f++) {
-        struct sp_model_config c = small((enum sp_family)f);
-        struct training a, b;
-        c.context = f == SP_FAMILY_MLP ? 1 : 40;
-        start_training(&a, &c, false, 1000, 0.25);
-        start_training(&b, &c, true, 64, 0.25);
-        assert_true(fabs(loss_of(&a, SP_RUN_MICRO) - loss_of(&b, SP_RUN_MICRO)) < 1e-6);
-        for (int i = 0; i < a.job.state.n; i++) {
-            const struct sp_state_entry *e = &a.job.state.entry[i];
-            const float *x = sp_live_state(&a.live, e->name), *y = sp_live_state(&b.live, e->name);
-            for (int64_t k = 0; e->kind == SP_STATE_GRAD && k < sp_type_elements(&e->type); k++)
-                if (fabs((double)(x[k] - y[k])) > 1e-6 + 1e-5 * fabs((double)x[k]))
-                    fail_msg("%s [%lld]: %g and %g", e->name, (long long)k, (double)x[k], (double)y[k]);
+    for (int f = 0; f < SP_FAMILIES; f++)
+        for (int which = SP_RECOMPUTE_FULL; which <= SP_RECOMPUTE_SELECTIVE; which++) {
+            struct sp_model_config c = small((enum sp_family)f);
+            struct training a, b;
+            c.context = f == SP_FAMILY_MLP ? 1 : 40;
+            start_training(&a, &c, SP_RECOMPUTE_NONE, 1000, 0.25);
+            start_training(&b, &c, (enum sp_recompute)which, 64, 0.25);
+            same_gradients(&a, &b);
+            if (f != SP_FAMILY_MLP)
+                assert_true(b.job.program[SP_RUN_MICRO].arena_bytes < a.job.program[SP_RUN_MICRO].arena_bytes);
+            stop_training(&a);
+            stop_training(&b);
         }
-        stop_training(&a);
-        stop_training(&b);
-    }
 }
 
 /* ---- learning ---- */
@@ -422,7 +430,7 @@ static void loss_falls(void **u)
         struct sp_model_config c = small((enum sp_family)f);
         struct training t;
         double first = 0, last = 0;
-        start_training(&t, &c, false, 0, 0);
+        start_training(&t, &c, SP_RECOMPUTE_NONE, 0, 0);
         for (int step = 1; step <= 40; step++) {
             last = loss_of(&t, SP_RUN_MICRO);
             first = step == 1 ? last : first;

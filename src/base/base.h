@@ -71,6 +71,7 @@ void *sp_zalloc(size_t count, size_t size);      /* zeroed, overflow-checked    
 void *sp_realloc(void *p, size_t bytes);
 void sp_free(void *p);
 char *sp_strdup(const char *s);
+void sp_mem_trim(void);                          /* what was freed goes back to the system */
 void sp_mem_fail_at(int64_t n);
 void sp_mem_fail_from(int64_t n);
 uint64_t sp_mem_count(void);                     /* allocations so far            */

@@ -26,6 +26,13 @@ static _Atomic int64_t fail_at = -1; /* allocations to go until one fails */
 static _Atomic bool fail_on;         /* and all after it                   */
 static _Atomic uint64_t n_taken, n_live;
 
+void sp_mem_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 void sp_mem_fail_at(int64_t n)
 {
     atomic_store(&fail_on, false);

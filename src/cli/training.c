@@ -63,6 +63,7 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
         shape.score_batch = -1;
     TRY(sp_step_train(&w->config, &shape, &w->machine, NULL, NULL, &w->job, err));
     TRY(work_probe(&w->machine, shape.compute, &w->rates, err));
+    sp_mem_trim();
     predict(w, fmax(0, work_process_bytes() - work_text_bytes(&w->text))); /* with what reading and tokenizing left behind */
     return SP_OK;
 }

@@ -89,6 +89,7 @@ struct sp_op {
     uint8_t optional_out;               /* bit o: the kernel leaves output o out when it is bound NULL */
     bool must_alias, view;              /* view: output 0 is input 0 (+ attr.i[0] elements), no step at all */
     bool plan_only;
+    bool cheap;                         /* one pass over its inputs, which the gradient wants kept anyway */
 };
 extern const struct sp_op *const sp_ops[];          /* NULL-terminated table */
 const struct sp_op *sp_op_find(const char *name);
@@ -121,8 +122,10 @@ bool sp_graph_needs_grad(const struct sp_graph *g, sp_ref r);
 /* Reverse mode: d loss / d every trainable state, accumulated in place into state "grad/NAME" (f32).
  * loss is a scalar.  Gradients flow only where needs_grad. */
 enum sp_status sp_graph_grad(struct sp_graph *g, sp_ref loss, struct sp_err *err);
-/* Keeps only what enters each layer, computes the rest again before the backward pass of that layer. */
-enum sp_status sp_graph_recompute(struct sp_graph **g, struct sp_err *err);
+/* What the backward pass computes again instead of keeping it: FULL all but what enters each layer (a forward pass
+ * more), SELECTIVE activations and norms, whose inputs are kept in any case (a percent or two of time). */
+enum sp_recompute { SP_RECOMPUTE_NONE, SP_RECOMPUTE_FULL, SP_RECOMPUTE_SELECTIVE };
+enum sp_status sp_graph_recompute(struct sp_graph **g, enum sp_recompute which, struct sp_err *err);
 /* Language-model loss over chunks of at most `rows` rows of logits; x[M,C], w[V,C], targets i32[M], weights f32[M].
  * Gradients, when needed, are made chunk by chunk.  Returns the summed loss (scalar). */
 sp_ref sp_graph_lm_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights, int64_t rows, enum sp_format compute);

@@ -1,8 +1,10 @@
 /* graph/recompute.c - trade time for memory: of each layer only what enters it
- * is kept; before its backward pass the rest is computed again.
+ * (full) or what is dear to compute (selective) is kept; before its backward pass
+ * the rest is computed again.
  *
  * Chen, Xu, Zhang, Guestrin 2016, "Training deep nets with sublinear memory
- * cost", with one segment a layer.  A recomputed dropout keeps its key.
+ * cost", with one segment a layer; Korthikanti et al. 2022, "Reducing activation
+ * recomputation in large transformer models".  A recomputed dropout keeps its key.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -15,7 +17,8 @@ struct copy {
     struct sp_graph *to;
     int32_t *now;      /* [n]: the node's number in the new graph          */
     int32_t *again;    /* [n]: its recomputed twin, or -1                  */
-    bool *wanted;      /* [n]: a backward node of its layer needs its value */
+    bool *wanted;      /* [n]: a backward node of its layer needs its value, computed again */
+    enum sp_recompute which;
 };
 
 static bool from_outside(const struct sp_node *n)
@@ -54,6 +57,11 @@ static int32_t append_copy(struct copy *c, int v, bool twin, const char *name)
     return g->n++;
 }
 
+static bool again(const struct copy *c, int v, int layer)
+{
+    return forward_in(c->from, v, layer) && (c->which == SP_RECOMPUTE_FULL || c->from->node[v].op->cheap);
+}
+
 /* Forward nodes of a layer that its backward nodes need, directly or through others of the layer. */
 static void find_wanted(struct copy *c)
 {
@@ -62,7 +70,7 @@ static void find_wanted(struct copy *c)
         const struct sp_node *n = &g->node[v];
         bool asks = n->part == SP_PART_BACKWARD || c->wanted[v];
         for (int i = 0; asks && n->layer >= 0 && i < n->n_in; i++)
-            if (sp_is(n->in[i]) && forward_in(g, n->in[i].node, n->layer))
+            if (sp_is(n->in[i]) && again(c, n->in[i].node, n->layer))
                 c->wanted[n->in[i].node] = true;
     }
 }
@@ -105,10 +113,12 @@ static bool copy_all(struct copy *c)
     return true;
 }
 
-enum sp_status sp_graph_recompute(struct sp_graph **g, struct sp_err *err)
+enum sp_status sp_graph_recompute(struct sp_graph **g, enum sp_recompute which, struct sp_err *err)
 {
     TRY(sp_graph_status(*g, err));
-    struct copy c = { .from = *g, .to = sp_graph_new() };
+    if (which == SP_RECOMPUTE_NONE)
+        return SP_OK;
+    struct copy c = { .from = *g, .to = sp_graph_new(), .which = which };
     size_t n = (size_t)(*g)->n + 1;
     c.now = sp_alloc(n * sizeof *c.now);
     c.again = sp_alloc(n * sizeof *c.again);

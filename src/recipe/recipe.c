@@ -51,6 +51,7 @@ const struct sp_option sp_recipe_data_options[] = {
 #undef AT
 
 #define AT(field) offsetof(struct sp_recipe_train, field)
+static const char *const recomputes[] = { "none", "full", "selective", NULL };
 static const char *const schedules[] = { "constant", "cosine", "wsd", NULL };
 static const char *const computes[] = { "f32", "bf16", NULL };
 const struct sp_option sp_recipe_train_options[] = {
@@ -80,7 +81,8 @@ const struct sp_option sp_recipe_train_options[] = {
     { .name = "dropout", .key = "train.dropout", .kind = SP_OPT_REAL, .at = AT(dropout), .min = 0, .max = 0.95, .fallback = 0, .help = "share of activations dropped" },
     { .name = "seed", .key = "train.seed", .kind = SP_OPT_INT, .at = AT(seed), .min = 0, .max = BIG, .fallback = 1, .help = "of weights, batches and dropout" },
     { .name = "compute", .key = "train.compute", .kind = SP_OPT_CHOICE, .at = AT(compute), .choices = computes, .help = "format of matrix inputs; master weights stay f32" },
-    { .name = "recompute", .key = "train.recompute", .kind = SP_OPT_FLAG, .at = AT(recompute), .help = "compute activations again instead of keeping them" },
+    { .name = "recompute", .key = "train.recompute", .kind = SP_OPT_CHOICE, .at = AT(recompute), .choices = recomputes, .fallback = 2,
+      .help = "what the backward pass computes again instead of keeping it; selective: activations and norms, full: whole layers" },
     { .name = "loss-rows", .key = "train.loss_rows", .kind = SP_OPT_INT, .at = AT(loss_rows), .min = 0, .max = 1 << 24, .fallback = 0, .help = "rows of logits at a time; 0: chosen" },
     { .name = "eval-every", .key = "train.eval_every", .kind = SP_OPT_INT, .at = AT(eval_every), .min = 0, .max = 1e9, .fallback = 0, .unit = "steps", .help = "score held-out text so often; 0: at the end only" },
     { .name = "eval-batches", .key = "train.eval_batches", .kind = SP_OPT_INT, .at = AT(eval_batches), .min = 1, .max = 1e6, .fallback = 20, .help = "batches of such a look" },

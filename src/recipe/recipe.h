@@ -33,7 +33,7 @@ struct sp_recipe_train {
     double weight_decay, beta1, beta2, eps, clip, dropout;
     int64_t seed;
     int compute;                              /* enum sp_compute                              */
-    bool recompute, resume;
+    int recompute; bool resume;        /* recompute: sp_recompute of graph.h                  */
     int64_t eval_every, eval_batches, checkpoint_every, loss_rows;
     const char *out, *init;                   /* init: a model whose weights to begin with    */
 };

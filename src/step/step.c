@@ -84,8 +84,8 @@ static enum sp_status micro_and_update(struct making *k, struct sp_graph **micro
     if (!update)
         return sp_fail(err, SP_NOMEM, "no memory for a graph");
     enum sp_status st = sp_graph_grad(*micro, b->loss, err);
-    if (!st && t->recompute)
-        st = sp_graph_recompute(micro, err);
+    if (!st)
+        st = sp_graph_recompute(micro, t->recompute, err);
     if (!st)
         st = sp_graph_pack(*micro, k->refresh, k->m, err);
     if (!st)
@@ -225,7 +225,7 @@ struct sp_train_shape sp_train_shape_of(const struct sp_recipe *r, const struct 
     const struct sp_recipe_train *t = &r->train;
     return (struct sp_train_shape){
         .batch = t->batch, .tokens = t->tokens > 0 ? t->tokens : c->context, .compute = format_of(t->compute), .dropout = t->dropout, .seed = (uint64_t)t->seed,
-        .recompute = t->recompute, .loss_rows = t->loss_rows, .adamw = { t->beta1, t->beta2, t->eps, t->weight_decay, NULL } };
+        .recompute = (enum sp_recompute)t->recompute, .loss_rows = t->loss_rows, .adamw = { t->beta1, t->beta2, t->eps, t->weight_decay, NULL } };
 }
 
 struct sp_serve_shape sp_serve_shape_of(const struct sp_recipe *r, const struct sp_model_config *c)

@@ -26,7 +26,7 @@ struct sp_train_shape {
     int64_t batch, tokens, score_batch;  /* score_batch 0: batch; negative: no score program */
     enum sp_format compute;
     double dropout; uint64_t seed;
-    bool recompute;
+    enum sp_recompute recompute;
     int64_t loss_rows;
     struct sp_adamw adamw;
 };

@@ -43,5 +43,5 @@ static void cast_args(const struct sp_node *n, const struct sp_type *in, void *a
 
 const struct sp_op sp_op_cast = {
     .name = "cast", .help = "another number format", .n_in_min = 1, .n_in_max = 1, .n_out = 1,
-    .shape = cast_shape, .grad = cast_grad, .count = cast_count, .kernel = &sp_kernel_copy, .args = cast_args,
+    .shape = cast_shape, .grad = cast_grad, .count = cast_count, .kernel = &sp_kernel_copy, .args = cast_args, .cheap = true,
 };

@@ -44,7 +44,7 @@ static void back_args(const struct sp_node *n, const struct sp_type *in, void *a
 
 const struct sp_op sp_op_glu = {
     .name = "glu", .help = "f(gate) times up", .n_in_min = 2, .n_in_max = 2, .n_out = 1, .shape = glu_shape, .grad = glu_grad,
-    .count = glu_count, .kernel = &sp_kernel_glu, .args = glu_args, .alias = { 1 },
+    .count = glu_count, .kernel = &sp_kernel_glu, .args = glu_args, .alias = { 1 }, .cheap = true,
 };
 const struct sp_op sp_op_glu_back = {
     .name = "glu_back", .help = "slopes of glu for gate and up", .n_in_min = 3, .n_in_max = 3, .n_out = 2, .shape = back_shape,

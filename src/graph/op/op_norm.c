@@ -66,11 +66,11 @@ static void back_args(const struct sp_node *n, const struct sp_type *in, void *a
 
 const struct sp_op sp_op_rmsnorm = {
     .name = "rmsnorm", .help = "rows over their root mean square, times a gain", .n_in_min = 2, .n_in_max = 2, .n_out = 2,
-    .shape = norm_shape, .grad = norm_grad, .count = norm_count, .kernel = &sp_kernel_norm, .args = norm_args, .optional_out = 2,
+    .shape = norm_shape, .grad = norm_grad, .count = norm_count, .kernel = &sp_kernel_norm, .args = norm_args, .optional_out = 2, .cheap = true,
 };
 const struct sp_op sp_op_layernorm = {
     .name = "layernorm", .help = "rows to mean 0 and variance 1, times a gain, plus a bias", .n_in_min = 2, .n_in_max = 3, .n_out = 2,
-    .shape = norm_shape, .grad = norm_grad, .count = norm_count, .kernel = &sp_kernel_norm, .args = norm_args, .optional_out = 2,
+    .shape = norm_shape, .grad = norm_grad, .count = norm_count, .kernel = &sp_kernel_norm, .args = norm_args, .optional_out = 2, .cheap = true,
 };
 const struct sp_op sp_op_rmsnorm_back = {
     .name = "rmsnorm_back", .help = "slopes of rmsnorm", .n_in_min = 4, .n_in_max = 7, .n_out = 3, .shape = back_shape, .count = back_count,

@@ -48,7 +48,7 @@ static void unary_args(const struct sp_node *n, const struct sp_type *in, void *
 #define DEFINE(op_name, kind_, what)                                                                     \
     const struct sp_op sp_op_##op_name = {                                                               \
         .name = #op_name, .help = what, .n_in_min = 1, .n_in_max = 1, .n_out = 1, .shape = unary_shape,  \
-        .grad = unary_grad, .count = unary_count, .kernel = &sp_kernel_unary, .args = unary_args, .alias = { 1 }, \
+        .grad = unary_grad, .count = unary_count, .kernel = &sp_kernel_unary, .args = unary_args, .alias = { 1 }, .cheap = true, \
     };
 UNARY(DEFINE)
 
