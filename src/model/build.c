@@ -8,7 +8,7 @@
 
 #include "builder.h"
 
-enum { LOSS_ELEMENTS = 1 << 24, LOSS_ROWS_MIN = 64, DIM_LIMIT = 1 << 30 };
+enum { LOSS_ELEMENTS = 1 << 24, LOSS_ROWS_LEAST = 96, LOSS_ROWS_MIN = 64, DIM_LIMIT = 1 << 30 };
 
 void sp_builder_init(struct sp_builder *s, struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b)
 {
@@ -97,8 +97,12 @@ sp_ref sp_builder_cached(struct sp_builder *s, int layer, const char *which, sp_
 
 static int64_t loss_rows(const struct sp_builder *s)
 {
-    int64_t rows = s->b->loss_rows ? s->b->loss_rows : LOSS_ELEMENTS / s->c->vocab;
-    return rows < LOSS_ROWS_MIN ? LOSS_ROWS_MIN : rows;
+    if (s->b->loss_rows)
+        return s->b->loss_rows < LOSS_ROWS_MIN ? LOSS_ROWS_MIN : s->b->loss_rows;
+    int64_t most = LOSS_ELEMENTS / s->c->vocab;
+    most = most < LOSS_ROWS_LEAST ? LOSS_ROWS_LEAST : most;
+    int64_t chunks = (s->rows + most - 1) / most; /* of equal size */
+    return (s->rows + chunks - 1) / chunks;
 }
 
 /* The same value under a plain name. */
