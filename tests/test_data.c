@@ -302,19 +302,21 @@ static void test_batches(void **state)
     int starts[N] = { 0 };
     struct sp_tokens k;
     stream_of(&k, N);
-    sp_batch_fill(&k, 1, 5, 2, B, T, a, ta, w);
-    sp_batch_fill(&k, 1, 5, 2, B, T, b, tb, w);
+    sp_batch_fill(&k, 1, 5, 2, 0, B, T, a, ta, w);
+    sp_batch_fill(&k, 1, 5, 2, 0, B, T, b, tb, w);
     assert_memory_equal(a, b, sizeof a);
     assert_memory_equal(ta, tb, sizeof ta);
-    sp_batch_fill(&k, 1, 5, 2, 3, T, b, tb, w); /* a row doesn't depend on how many there are */
+    sp_batch_fill(&k, 1, 5, 2, 0, 3, T, b, tb, w); /* a row doesn't depend on how many there are */
     assert_memory_equal(a, b, 3 * T * sizeof *a);
+    sp_batch_fill(&k, 1, 5, 2, 3, B - 3, T, b, tb, w); /* nor on where the part begins */
+    assert_memory_equal(a + 3 * T, b, (B - 3) * T * sizeof *a);
     static const int64_t other[][3] = { { 2, 5, 2 }, { 1, 6, 2 }, { 1, 5, 3 } };
     for (size_t i = 0; i < SP_COUNT(other); i++) {
-        sp_batch_fill(&k, (uint64_t)other[i][0], other[i][1], other[i][2], B, T, b, tb, w);
+        sp_batch_fill(&k, (uint64_t)other[i][0], other[i][1], other[i][2], 0, B, T, b, tb, w);
         assert_memory_not_equal(a, b, sizeof a);
     }
     for (int64_t step = 0; step < 2000; step++) {
-        sp_batch_fill(&k, 9, step, 0, B, T, a, ta, w);
+        sp_batch_fill(&k, 9, step, 0, 0, B, T, a, ta, w);
         for (int r = 0; r < B; r++) {
             starts[a[r * T]]++;
             for (int i = 0; i < T; i++)
@@ -330,7 +332,7 @@ static void test_batches(void **state)
     assert_true(chi < 140); /* 83 degrees of freedom: 0.9999 quantile 137 */
     sp_tokens_free(&k);
     stream_of(&k, 5); /* shorter than a row: padded */
-    sp_batch_fill(&k, 1, 0, 0, 1, T, a, ta, w);
+    sp_batch_fill(&k, 1, 0, 0, 0, 1, T, a, ta, w);
     for (int i = 0; i < T; i++)
         assert_true(w[i] == (i < 4 ? 1.0f : 0.0f));
     sp_tokens_free(&k);

@@ -300,14 +300,14 @@ static void no_room_loses_nothing(void **u)
     sp_log_set(SP_LOG_ERROR);
     begin(&r, SP_FAMILY_LLAMA, 1, SP_COMPUTE_F32);
     damage(p.path[0]);
-    OK(sp_checkpoint_load(p.out, &r.live, &step, &seconds, &err));
+    OK(sp_checkpoint_load(p.out, &r.live, NULL, &step, &seconds, &err));
     assert_int_equal(step, 10);
     limit_files(4096, &was);
-    enum sp_status st = sp_checkpoint_save(p.out, &r.live, 11, 1, &err);
+    enum sp_status st = sp_checkpoint_save(p.out, &r.live, NULL, 11, 1, &err);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
     says(st, SP_IO);
     err = (struct sp_err){ 0 };
-    OK(sp_checkpoint_load(p.out, &r.live, &step, &seconds, &err));
+    OK(sp_checkpoint_load(p.out, &r.live, NULL, &step, &seconds, &err));
     assert_int_equal(step, 10);
     sp_log_set(SP_LOG_WARN);
     end(&r);

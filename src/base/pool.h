@@ -21,6 +21,20 @@ int sp_pool_threads(const struct sp_pool *p);    /* NULL: 1 */
  * Runs fn for task 0..n-1, each once, returns when all are done.  p NULL: in this thread. */
 void sp_pool_run(struct sp_pool *p, sp_task_fn *fn, void *arg, int64_t n);
 
+/* The part of n elements that belongs to `rank` of `ranks`: parts of one size but for the last, cut at multiples of
+ * SP_SHARE_ALIGN, so that each begins at a cache line.  One rank, or none: all of them. */
+enum { SP_SHARE_ALIGN = 16 };
+struct sp_share { int64_t from, count; };
+static inline struct sp_share sp_share_of(int64_t n, int64_t rank, int64_t ranks)
+{
+    int64_t cut[2] = { 0, n };
+    for (int i = 0; i < 2 && ranks > 1; i++) {
+        int64_t at = (n * (rank + i) / ranks + SP_SHARE_ALIGN - 1) / SP_SHARE_ALIGN * SP_SHARE_ALIGN;
+        cut[i] = rank + i == ranks || at > n ? n : at;
+    }
+    return (struct sp_share){ cut[0], cut[1] - cut[0] };
+}
+
 /* Counter-based random numbers (Philox4x32-10, Salmon et al. 2011): the value
  * depends on key and counter alone. */
 void sp_random_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);

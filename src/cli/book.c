@@ -105,6 +105,14 @@ void book_phase(struct book *b, const char *name)
     sp_meter_phase(b->meter, name);
 }
 
+enum sp_status book_others(struct book *b, struct sp_link *link, struct sp_err *err)
+{
+    double own = sp_meter_cpu(b->meter), all = own;
+    TRY(sp_link_sum(link, &all, 1, err));
+    sp_meter_add_cpu(b->meter, all - own);
+    return SP_OK;
+}
+
 void book_measure(struct book *b)
 {
     sp_meter_end(b->meter, &b->measured);

@@ -5,6 +5,7 @@
 #define SP_BOOK_H
 #include "../cost/cost.h"
 #include "../ledger/ledger.h"
+#include "../link/link.h"
 #include "../meter/meter.h"
 #include "verb.h"
 
@@ -26,6 +27,8 @@ enum sp_status book_begin(struct book *b, const struct verb_call *call, const st
 void book_file(struct book *b, bool output, const char *path);
 /* Names what follows; the phase before ends. */
 void book_phase(struct book *b, const char *name);
+/* Adds the processor time of the other ranks so far to what is measured here. */
+enum sp_status book_others(struct book *b, struct sp_link *link, struct sp_err *err);
 /* Measures to the end, books it, closes everything.  quality may be NULL, its reference is taken.  failed: the run's
  * own failure, or NULL. */
 enum sp_status book_end(struct book *b, const struct sp_cost *predicted, json_t *quality, const struct sp_err *failed, struct sp_err *err);

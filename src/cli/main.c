@@ -103,7 +103,7 @@ int main(int argc, char **argv)
     if (fflush(stdout) || ferror(stdout))
         if (!err.status)
             sp_fail(&err, SP_IO, "standard output: %s", strerror(errno));
-    if (err.status)
+    if (err.status && !call.silent)
         report_error(v, call.common.json || asks_json(argc, argv, v && v->rest), &err);
     json_decref(call.answer);
     sp_arena_clear(&mem);

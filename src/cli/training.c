@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "work.h"
 
@@ -12,7 +13,7 @@ enum { EVAL_WINDOWS_MAX = 2000 };
 static enum sp_status save_tokenizer(struct work_training *w, struct sp_err *err)
 {
     const char *out = w->recipe.train.out;
-    if (!out)
+    if (!out || sp_link_rank(w->link))
         return SP_OK;
     int n = snprintf(w->tokenizer_path, sizeof w->tokenizer_path, "%s/tokenizer.json", out);
     if (n < 0 || n >= (int)sizeof w->tokenizer_path)
@@ -36,15 +37,15 @@ static const char *tokenizer_beside(const struct sp_recipe *r, char *buf, size_t
 static void predict(struct work_training *w, double process_bytes)
 {
     const struct sp_recipe_train *t = &w->recipe.train;
-    int64_t micros = t->accumulate > 0 ? t->accumulate : 1, a_step = w->job.train.batch * w->job.train.tokens * micros;
+    int64_t micros = t->accumulate > 0 ? t->accumulate : 1, a_step = w->job.train.batch_all * w->job.train.tokens * micros;
     double steps = (double)sp_learn_steps(t, a_step), looks = t->eval_every > 0 ? floor(steps / (double)t->eval_every) : 0;
     double windows = w->text.valid.n ? (double)sp_window_count(&w->text.valid, w->job.train.tokens) : 0;
     struct sp_plan_ask ask = { .job = &w->job, .machine = &w->machine, .rates = &w->rates, .data_bytes = work_text_bytes(&w->text),
-                               .process_bytes = process_bytes, .limit_s = 60 * t->minutes };
+                               .process_bytes = process_bytes, .limit_s = 60 * t->minutes, .link_bytes_per_s = w->link_bytes_per_s };
     if (!(steps > 0))
         steps = 1e15; /* the time limit decides */
     ask.runs[SP_RUN_MICRO] = steps * (double)micros;
-    ask.runs[SP_RUN_UPDATE] = steps;
+    ask.runs[SP_RUN_NORM] = ask.runs[SP_RUN_UPDATE] = steps;
     ask.runs[SP_RUN_SCORE] = w->text.valid.n ? looks * (double)t->eval_batches + fmin(windows, EVAL_WINDOWS_MAX) / (double)w->job.train.score_batch : 0;
     sp_plan_job(&ask, &w->predicted, NULL);
 }
@@ -61,17 +62,37 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
     struct sp_train_shape shape = sp_train_shape_of(r, &w->config);
     if (!w->text.valid.n)
         shape.score_batch = -1;
+    if (w->link)
+        TRY(sp_train_shape_share(&shape, sp_link_rank(w->link), sp_link_ranks(w->link), err));
     TRY(sp_step_train(&w->config, &shape, &w->machine, NULL, NULL, &w->job, err));
-    TRY(work_probe(&w->machine, shape.compute, &w->rates, err));
-    sp_mem_trim();
-    predict(w, fmax(0, work_process_bytes() - work_text_bytes(&w->text))); /* with what reading and tokenizing left behind */
-    return SP_OK;
+    return work_probe(&w->machine, shape.compute, &w->rates, err);
+}
+
+/* Ranks on one machine share its processors; what machines cost is that of all of them (taken to be alike). */
+static void share_machine(struct work_training *w, const struct verb_common *c)
+{
+    int here = sp_link_here(w->link), machines = sp_link_machines(w->link);
+    int64_t all = sysconf(_SC_NPROCESSORS_ONLN), each = all / here > 0 ? all / here : 1;
+    if (w->link && !c->place.threads && w->machine.threads > each) /* mpirun may have bound it to fewer */
+        w->machine.threads = (int)each;
+    w->machine.idle_w *= machines;
+    w->machine.price_per_hour *= machines;
+    w->machine.embodied_g_per_hour *= machines;
 }
 
 enum sp_status work_training_open(struct work_training *w, const struct verb_common *c, struct sp_err *err)
 {
-    TRY(work_machine(c, &w->machine, err));
-    enum sp_status st = open_parts(w, c, err);
+    enum sp_status st = work_machine(c, &w->machine, err);
+    if (!st)
+        share_machine(w, c);
+    if (!st)
+        st = open_parts(w, c, err);
+    st = sp_link_agree(w->link, st, err);
+    sp_mem_trim();
+    if (!st)
+        st = sp_link_rate(w->link, &w->link_bytes_per_s, err);
+    if (!st)
+        predict(w, fmax(0, work_process_bytes() - work_text_bytes(&w->text))); /* with what reading and tokenizing left behind */
     if (st)
         work_training_close(w);
     return st;
@@ -129,11 +150,18 @@ static enum sp_status begin_weights(struct work_training *w, struct sp_err *err)
     return st;
 }
 
+static enum sp_status begin(struct work_training *w, struct sp_err *err)
+{
+    TRY(save_tokenizer(w, err));
+    TRY(sp_live_new(&w->live, &w->job, w->pool, false, err));
+    return begin_weights(w, err);
+}
+
 static enum sp_status judge(struct work_training *w, bool quiet, struct sp_err *err)
 {
     struct sp_progress bar;
     struct sp_watch watch = { on_eval, &bar };
-    if (!w->text.valid.n || w->learned.interrupted)
+    if (!w->text.valid.n || w->learned.interrupted || sp_link_rank(w->link))
         return SP_OK;
     sp_progress_begin(&bar, "held-out text", quiet);
     enum sp_status st = sp_judge_tokens(&w->live, &w->text.valid, EVAL_WINDOWS_MAX, &watch, &w->quality, err);
@@ -157,16 +185,15 @@ enum sp_status work_training_run(struct work_training *w, const struct verb_comm
     bool quiet = c->quiet || c->json;
     struct watching k = { .w = w };
     struct sp_watch watch = { on_event, &k };
-    TRY(save_tokenizer(w, err));
-    TRY(sp_live_new(&w->live, &w->job, w->pool, false, err));
-    TRY(begin_weights(w, err));
+    TRY(sp_link_agree(w->link, begin(w, err), err));
     struct sp_learn l = { .how = &w->recipe.train, .live = &w->live, .train = &w->text.train, .valid = w->text.valid.n ? &w->text.valid : NULL,
-                          .tokenizer = w->tokenizer_path[0] ? w->tokenizer_path : NULL, .watch = &watch };
+                          .tokenizer = w->tokenizer_path[0] ? w->tokenizer_path : NULL, .watch = &watch, .link = w->link };
     book_phase(b, "train");
     sp_progress_begin(&k.bar, "training", quiet);
     enum sp_status st = sp_learn_run(&l, &w->learned, err);
     sp_progress_end(&k.bar, st ? "stopped" : w->learned.interrupted ? "interrupted, checkpoint written" : w->learned.complete ? "was done already" : "done");
     TRY(st);
+    TRY(book_others(b, w->link, err));
     book_phase(b, "eval");
-    return judge(w, quiet, err);
+    return sp_link_agree(w->link, judge(w, quiet, err), err);
 }

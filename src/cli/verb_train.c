@@ -89,7 +89,7 @@ static enum sp_status train_whole(struct verb_call *call, struct work_training *
 {
     struct book b;
     struct sp_err booking;
-    TRY(book_begin(&b, call, &w->machine, sp_recipe_json(&w->recipe), &w->predicted, err));
+    TRY(sp_link_agree(w->link, book_begin(&b, call, &w->machine, sp_recipe_json(&w->recipe), &w->predicted, err), err));
     work_files(&b, &w->recipe);
     if (!call->common.quiet && !call->common.json)
         show_cost(stderr, "Predicted:", &w->predicted);
@@ -101,11 +101,26 @@ static enum sp_status train_whole(struct verb_call *call, struct work_training *
     TRY(booked);
     if (call->common.json)
         call->answer = result_json(w, &b);
-    else
+    else if (!sp_link_rank(w->link))
         show_result(w, &b);
     return SP_OK;
 }
 
+static enum sp_status train_alone_or_not(struct verb_call *call, const struct train_options *o, struct work_training *w, struct sp_err *err)
+{
+    w->recipe = o->recipe;
+    w->steps = call->common.json ? json_array() : NULL;
+    TRY(work_training_open(w, &call->common, err));
+    if (!o->predict)
+        return train_whole(call, w, err);
+    if (call->common.json)
+        call->answer = json_pack("{s:s, s:o}", "schema", "sparsam.train/1", "predicted", sp_cost_json(&w->predicted));
+    else if (!sp_link_rank(w->link))
+        show_cost(stdout, "Predicted:", &w->predicted);
+    return SP_OK;
+}
+
+/* Under mpirun the first rank speaks and books, for all; another only when none is left before it. */
 static enum sp_status train_run(struct verb_call *call, struct sp_err *err)
 {
     struct train_options *o = call->options;
@@ -114,19 +129,18 @@ static enum sp_status train_run(struct verb_call *call, struct sp_err *err)
     struct work_training *w = sp_zalloc(1, sizeof *w);
     if (!w)
         return sp_fail(err, SP_NOMEM, "no memory to train");
-    w->recipe = o->recipe;
-    w->steps = call->common.json ? json_array() : NULL;
     sp_signals_install();
-    enum sp_status st = work_training_open(w, &call->common, err);
-    if (!st && o->predict) {
-        if (call->common.json)
-            call->answer = json_pack("{s:s, s:o}", "schema", "sparsam.train/1", "predicted", sp_cost_json(&w->predicted));
-        else
-            show_cost(stdout, "Predicted:", &w->predicted);
-    } else if (!st) {
-        st = train_whole(call, w, err);
+    enum sp_status st = sp_link_open(&w->link, err);
+    if (!st && sp_link_rank(w->link)) {
+        call->common.json = false;
+        call->common.quiet = call->common.no_ledger = true;
+        sp_log_set(SP_LOG_ERROR);
     }
+    if (!st)
+        st = train_alone_or_not(call, o, w, err);
+    call->silent = !sp_link_speaks(w->link);
     work_training_close(w);
+    sp_link_close(w->link);
     sp_free(w);
     return st;
 }

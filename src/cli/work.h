@@ -8,6 +8,7 @@
 #include "../infer/infer.h"
 #include "../judge/judge.h"
 #include "../learn/learn.h"
+#include "../link/link.h"
 #include "../plan/plan.h"
 #include "../recipe/recipe.h"
 #include "../step/step.h"
@@ -48,6 +49,8 @@ struct work_training {
     struct sp_learned learned;
     struct sp_quality quality;
     char tokenizer_path[4096];
+    struct sp_link *link;                    /* to the other ranks, or NULL; belongs to the verb */
+    double link_bytes_per_s;
     json_t *steps;                           /* [{step, loss, lr, ...}] when asked for */
 };
 enum sp_status work_training_open(struct work_training *w, const struct verb_common *c, struct sp_err *err);  /* .recipe is set */

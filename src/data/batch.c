@@ -20,15 +20,15 @@ static void fill_row(const struct sp_tokens *k, int64_t start, int64_t t, int32_
     }
 }
 
-void sp_batch_fill(const struct sp_tokens *tokens, uint64_t seed, int64_t step, int64_t micro, int64_t b, int64_t t,
-                   int32_t *ids, int32_t *targets, float *weights)
+void sp_batch_fill(const struct sp_tokens *tokens, uint64_t seed, int64_t step, int64_t micro, int64_t first, int64_t b,
+                   int64_t t, int32_t *ids, int32_t *targets, float *weights)
 {
     uint64_t starts = tokens->n > t ? (uint64_t)(tokens->n - t) : 1;
     uint32_t r[4];
     sp_random_block(sp_random_key(seed, "batch"), (uint64_t)step, r);
     uint64_t key = (uint64_t)r[1] << 32 | r[0];
     for (int64_t row = 0; row < b; row++) {
-        sp_random_block(key, (uint64_t)micro << 32 | (uint64_t)row, r);
+        sp_random_block(key, (uint64_t)micro << 32 | (uint64_t)(first + row), r);
         uint64_t v = (uint64_t)r[1] << 32 | r[0];
         int64_t start = (int64_t)(((unsigned __int128)v * starts) >> 64);
         fill_row(tokens, start, t, ids + row * t, targets + row * t, weights + row * t);

@@ -100,9 +100,9 @@ int32_t sp_tokens_at(const struct sp_tokens *t, int64_t i);
  *
  * Training: row r of (seed, step, micro) is the window at a random place, uniform
  * over all starts, from a counter-based generator.  Needs tokens->n >= 2; a stream
- * shorter than t+1 gives padded rows. */
-void sp_batch_fill(const struct sp_tokens *tokens, uint64_t seed, int64_t step, int64_t micro, int64_t b, int64_t t,
-                   int32_t *ids, int32_t *targets, float *weights);
+ * shorter than t+1 gives padded rows.  Written are rows first .. first+b-1, a rank's part of the batch. */
+void sp_batch_fill(const struct sp_tokens *tokens, uint64_t seed, int64_t step, int64_t micro, int64_t first, int64_t b,
+                   int64_t t, int32_t *ids, int32_t *targets, float *weights);
 /* Evaluation: window w holds targets w*t+1 .. (w+1)*t; all windows cover every target
  * exactly once.  fill writes rows for windows first .. first+b-1, padding what lies
  * past the end, and returns how many windows are real. */

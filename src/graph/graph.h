@@ -130,9 +130,14 @@ enum sp_status sp_graph_recompute(struct sp_graph **g, enum sp_recompute which, 
  * Gradients, when needed, are made chunk by chunk.  Returns the summed loss (scalar). */
 sp_ref sp_graph_lm_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights, int64_t rows, enum sp_format compute);
 /* Update program: clipped AdamW over every gradient of `micro`; inputs "lr", "max_norm", "step"; the norm before
- * clipping is value "clip:1".  decays NULL: matrices decay, vectors do not. */
-struct sp_adamw { double beta1, beta2, eps, decay; bool (*decays)(const char *name, const struct sp_type *t); };
+ * clipping is value "clip:1".  decays NULL: matrices decay, vectors do not.
+ * One of several ranks (ranks > 1) updates its sp_share_of every tensor and has the moments of that alone; the sum
+ * of squares is then the input "sumsq", since only all ranks together know it. */
+struct sp_adamw { double beta1, beta2, eps, decay; bool (*decays)(const char *name, const struct sp_type *t); int rank, ranks; };
 enum sp_status sp_graph_adamw(struct sp_graph *update, const struct sp_graph *micro, const struct sp_adamw *o, struct sp_err *err);
+/* The rank's part of it: value "norm" is the sum of squares of its shares of the gradients; nothing is added to
+ * `norm` where it has none. */
+enum sp_status sp_graph_norm(struct sp_graph *norm, const struct sp_graph *micro, const struct sp_adamw *o, struct sp_err *err);
 /* Where the machine's matrix rows want packed weights: reads them from state "pack/..." that `refresh` writes. */
 enum sp_status sp_graph_pack(struct sp_graph *user, struct sp_graph *refresh, const struct sp_machine *m, struct sp_err *err);
 

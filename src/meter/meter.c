@@ -20,6 +20,7 @@ struct sp_meter {
     bool with_rapl, with_nvml, can_reset;
     struct reading begin;              /* clocks at begin               */
     double rapl_sum, nvml_sum;         /* joules since begin            */
+    double elsewhere;                  /* processor seconds of other processes */
     double peak, children;             /* peak before the last reset    */
     struct phase phase[SP_PHASES_MAX];
     int phases, open;                  /* open: index + 1 of the phase going on */
@@ -56,7 +57,7 @@ static struct reading read_now(struct sp_meter *m)
 {
     m->rapl_sum += m->with_rapl ? sp_rapl_take(&m->rapl) : 0;
     m->nvml_sum += m->with_nvml ? sp_nvml_take(&m->nvml) : 0;
-    return (struct reading){ sp_now(), sp_cpu_seconds(), m->rapl_sum, m->nvml_sum };
+    return (struct reading){ sp_now(), sp_cpu_seconds() + m->elsewhere, m->rapl_sum, m->nvml_sum };
 }
 
 static struct reading difference(struct reading a, struct reading b)
@@ -70,6 +71,7 @@ void sp_meter_begin(struct sp_meter *m)
     m->peak = 0;
     m->children = sp_peak_children();
     m->phases = m->open = 0;
+    m->elsewhere = 0;
     m->rapl_sum = m->nvml_sum = 0;
     if (m->with_rapl)
         sp_rapl_start(&m->rapl);
@@ -128,6 +130,16 @@ void sp_meter_end(struct sp_meter *m, struct sp_cost *out)
     fill(m, difference(read_now(m), m->begin), peak_now(m), out);
     m->idle_share = idle_share(m, out);
     say_source(m);
+}
+
+double sp_meter_cpu(struct sp_meter *m)
+{
+    return difference(read_now(m), m->begin).cpu;
+}
+
+void sp_meter_add_cpu(struct sp_meter *m, double seconds)
+{
+    m->elsewhere += seconds;
 }
 
 /* ---- phases ---- */

@@ -31,6 +31,10 @@ void sp_meter_begin(struct sp_meter *m);
 /* time_s, cpu_s, memory_peak, energy_j, then sp_cost_price.  May be called again: everything since begin. */
 void sp_meter_end(struct sp_meter *m, struct sp_cost *out);
 
+/* Processor seconds since begin; and those of other processes that worked on the same, to be counted from here on. */
+double sp_meter_cpu(struct sp_meter *m);
+void sp_meter_add_cpu(struct sp_meter *m, double seconds);
+
 /* Phases: each call ends the phase before it; NULL ends the last.  At most SP_PHASES_MAX
  * names; the same name again adds to its phase. */
 enum { SP_PHASES_MAX = 16 };

@@ -115,7 +115,12 @@ const struct sp_tensor *sp_safetensors_find(const struct sp_safetensors *s, cons
 enum sp_format sp_tensor_format(const struct sp_tensor *t);   /* SP_FORMATS: none of ours */
 /* Numbers of a tensor, converted; `to` holds sp_format_bytes(format, elements). */
 enum sp_status sp_tensor_read(const struct sp_tensor *t, enum sp_format format, void *to, struct sp_err *err);
-struct sp_tensor_out { const char *name; struct sp_type type; const void *at; enum sp_format as; }; /* as: format in the file */
+/* as: format in the file.  bring, where given, says where the numbers are when their turn comes; they must stay there
+ * until the next is brought. */
+struct sp_tensor_out {
+    const char *name; struct sp_type type; const void *at; enum sp_format as;
+    enum sp_status (*bring)(void *self, const char *name, const void **at, struct sp_err *err); void *self;
+};
 /* Sorted by alignment and name, 8-aligned, appears by rename. */
 enum sp_status sp_safetensors_write(const char *path, const struct sp_tensor_out *t, int n, struct sp_err *err);
 /* The same with a last tensor "content/blake2b", the file's seal (sp_check_seal). */

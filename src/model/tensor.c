@@ -136,11 +136,14 @@ static enum sp_status write_tensor(struct sp_out *o, const struct sp_tensor_out 
 {
     _Alignas(8) unsigned char piece[CHUNK * 4];
     int64_t n = sp_type_elements(&t->type), block = sp_formats[t->type.format].block;
+    const void *from = t->at;
+    if (t->bring)
+        TRY(t->bring(t->self, t->name, &from, err));
     if (t->as == t->type.format)
-        return sp_out_write(o, t->at, (size_t)sp_type_bytes(&t->type), err);
+        return sp_out_write(o, from, (size_t)sp_type_bytes(&t->type), err);
     for (int64_t at = 0; at < n; at += CHUNK) {
         int64_t k = n - at < CHUNK ? n - at : CHUNK;
-        convert(piece, t->as, (const unsigned char *)t->at + sp_format_bytes(t->type.format, at), t->type.format, k / block * block);
+        convert(piece, t->as, (const unsigned char *)from + sp_format_bytes(t->type.format, at), t->type.format, k / block * block);
         TRY(sp_out_write(o, piece, (size_t)sp_format_bytes(t->as, k), err));
     }
     return SP_OK;

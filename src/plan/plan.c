@@ -78,13 +78,18 @@ void sp_plan_job(const struct sp_plan_ask *a, struct sp_cost *out, struct sp_pla
         c.time_s = sp_figure_add(c.time_s, sp_figure_scale(sp_plan_program(&a->job->program[i], a->rates, threads, questions), a->runs[i]));
         flops += a->runs[i] * all_flops(&a->job->program[i].count);
     }
+    if (a->link_bytes_per_s > 0) {
+        double s = a->runs[SP_RUN_UPDATE] * sp_job_exchanged(a->job) / a->link_bytes_per_s;
+        c.time_s = sp_figure_add(c.time_s, sp_range(LOW_MEASURED * s, s, HIGH_MEASURED * s, SP_HOW_MODEL));
+    }
     c.time_s = sp_range(c.time_s.low, RUN_LIKELY * c.time_s.likely, RUN_HIGH * c.time_s.high, c.time_s.how);
     if (a->limit_s > 0 && c.time_s.likely > a->limit_s) {
         flops *= a->limit_s / c.time_s.likely;
         c.time_s = sp_range(a->limit_s, RUN_LIKELY * a->limit_s, RUN_HIGH * a->limit_s, SP_HOW_MODEL);
     }
-    c.cpu_s = sp_range(0.4 * threads * c.time_s.low, 0.95 * threads * c.time_s.likely, threads * c.time_s.high, c.time_s.how);
-    c.flops = sp_exact(flops, SP_HOW_COUNTER);
+    int ranks = a->job->train.adamw.ranks > 1 ? a->job->train.adamw.ranks : 1, all = threads * ranks;
+    c.cpu_s = sp_range(0.4 * all * c.time_s.low, 0.95 * all * c.time_s.likely, all * c.time_s.high, c.time_s.how);
+    c.flops = sp_exact(flops * ranks, SP_HOW_COUNTER);
     c.parameters = sp_exact((double)a->job->parameters, SP_HOW_COUNTER);
     plan_memory(a, &c);
     sp_cost_price(&c, a->machine);

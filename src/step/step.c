@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "step.h"
 
-const char *const sp_run_names[SP_RUNS] = { "load", "micro", "update", "refresh", "score", "prefill", "decode" };
+const char *const sp_run_names[SP_RUNS] = { "load", "micro", "norm", "update", "refresh", "score", "prefill", "decode" };
 
 struct making {
     const struct sp_model_config *c;
@@ -77,12 +77,25 @@ static enum sp_status make_refresh(struct making *k, struct sp_err *err)
 
 /* ---- training ---- */
 
+static enum sp_status make_update(struct making *k, const struct sp_graph *micro, const struct sp_adamw *how, struct sp_err *err)
+{
+    static const char *const clipped[] = { "clip:1" }, *const squares[] = { "norm" };
+    struct sp_graph *update = sp_graph_new(), *norm = sp_graph_new();
+    enum sp_status st = update && norm ? sp_graph_adamw(update, micro, how, err) : sp_fail(err, SP_NOMEM, "no memory for a graph");
+    if (!st && how->ranks > 1)
+        st = sp_graph_norm(norm, micro, how, err);
+    if (!st && norm->n)
+        st = lower(k, SP_RUN_NORM, norm, squares, 1, err);
+    if (!st)
+        st = lower(k, SP_RUN_UPDATE, update, clipped, 1, err);
+    sp_graph_free(norm);
+    sp_graph_free(update);
+    return st;
+}
+
 static enum sp_status micro_and_update(struct making *k, struct sp_graph **micro, struct sp_build *b, const struct sp_train_shape *t, struct sp_err *err)
 {
-    static const char *const loss[] = { "loss" }, *const norm[] = { "clip:1" };
-    struct sp_graph *update = sp_graph_new();
-    if (!update)
-        return sp_fail(err, SP_NOMEM, "no memory for a graph");
+    static const char *const loss[] = { "loss" };
     enum sp_status st = sp_graph_grad(*micro, b->loss, err);
     if (!st)
         st = sp_graph_recompute(micro, t->recompute, err);
@@ -90,12 +103,7 @@ static enum sp_status micro_and_update(struct making *k, struct sp_graph **micro
         st = sp_graph_pack(*micro, k->refresh, k->m, err);
     if (!st)
         st = lower(k, SP_RUN_MICRO, *micro, loss, 1, err);
-    if (!st)
-        st = sp_graph_adamw(update, *micro, &t->adamw, err);
-    if (!st)
-        st = lower(k, SP_RUN_UPDATE, update, norm, 1, err);
-    sp_graph_free(update);
-    return st;
+    return st ? st : make_update(k, *micro, &t->adamw, err);
 }
 
 static enum sp_status make_training(struct making *k, const struct sp_train_shape *t, struct sp_err *err)
@@ -137,6 +145,7 @@ enum sp_status sp_step_train(const struct sp_model_config *c, const struct sp_tr
     struct sp_train_shape *s = &job.train;
     s->tokens = s->tokens > 0 ? s->tokens : c->context;
     s->score_batch = s->score_batch ? s->score_batch : s->batch;
+    s->batch_all = s->batch_all > 0 ? s->batch_all : s->batch;
     if (!k.refresh)
         return sp_fail(err, SP_NOMEM, "no memory for a graph");
     if (s->tokens > c->context) {
@@ -226,6 +235,30 @@ struct sp_train_shape sp_train_shape_of(const struct sp_recipe *r, const struct 
     return (struct sp_train_shape){
         .batch = t->batch, .tokens = t->tokens > 0 ? t->tokens : c->context, .compute = format_of(t->compute), .dropout = t->dropout, .seed = (uint64_t)t->seed,
         .recompute = (enum sp_recompute)t->recompute, .loss_rows = t->loss_rows, .adamw = { t->beta1, t->beta2, t->eps, t->weight_decay, NULL } };
+}
+
+enum sp_status sp_train_shape_share(struct sp_train_shape *t, int rank, int ranks, struct sp_err *err)
+{
+    if (t->batch < ranks) {
+        sp_fail(err, SP_USAGE, "%d ranks can't share a batch of %lld sequences", ranks, (long long)t->batch);
+        return sp_remedy(err, "--batch is of all ranks together: at least one a rank");
+    }
+    t->batch_all = t->batch;
+    t->first = t->batch_all * rank / ranks;
+    t->batch = t->batch_all * (rank + 1) / ranks - t->first;
+    t->score_batch = rank ? -1 : t->score_batch;
+    t->adamw.rank = rank;
+    t->adamw.ranks = ranks;
+    return SP_OK;
+}
+
+double sp_job_exchanged(const struct sp_job *j)
+{
+    double bytes = 0, ranks = j->train.adamw.ranks;
+    for (int i = 0; i < j->state.n && ranks > 1; i++)
+        if (j->state.entry[i].kind == SP_STATE_GRAD)
+            bytes += (double)sp_type_bytes(&j->state.entry[i].type);
+    return ranks > 1 ? 2 * bytes * (ranks - 1) / ranks : 0;
 }
 
 struct sp_serve_shape sp_serve_shape_of(const struct sp_recipe *r, const struct sp_model_config *c)

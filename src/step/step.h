@@ -16,14 +16,16 @@
 #include "../model/model.h"
 #include "../recipe/recipe.h"
 
-/* LOAD once after the weights are in the state (tables); MICRO per micro-batch; UPDATE after the last micro-step;
+/* LOAD once after the weights are in the state (tables); MICRO per micro-batch; UPDATE after the last micro-step (NORM
+ * before it, of one among several ranks: its part of the gradient's sum of squares, "norm" f32[1]);
  * REFRESH whenever weights have changed, by an update or by hand (packed copies; often there is none); SCORE any
  * time; PREFILL and DECODE over the cache. */
-enum sp_run { SP_RUN_LOAD, SP_RUN_MICRO, SP_RUN_UPDATE, SP_RUN_REFRESH, SP_RUN_SCORE, SP_RUN_PREFILL, SP_RUN_DECODE, SP_RUNS };
+enum sp_run { SP_RUN_LOAD, SP_RUN_MICRO, SP_RUN_NORM, SP_RUN_UPDATE, SP_RUN_REFRESH, SP_RUN_SCORE, SP_RUN_PREFILL, SP_RUN_DECODE, SP_RUNS };
 extern const char *const sp_run_names[SP_RUNS];    /* "load", "micro", ... */
 
 struct sp_train_shape {
     int64_t batch, tokens, score_batch;  /* score_batch 0: batch; negative: no score program */
+    int64_t first, batch_all;            /* of several ranks: its rows of all rows of a micro-step; batch_all 0: batch */
     enum sp_format compute;
     double dropout; uint64_t seed;
     enum sp_recompute recompute;
@@ -48,7 +50,7 @@ struct sp_job {
     struct sp_serve_shape serve;
 };
 /* Inputs and outputs by name, see model.h; UPDATE has "lr" f32[1], "max_norm" f32[1], "step" i32[1] (from 1) and the
- * norm before clipping as "clip:1" f32[1].  Technique hook: called on the forward graph, before the gradient; may be NULL. */
+ * norm before clipping as "clip:1" f32[1]; with several ranks also "sumsq" f32[1], all ranks' NORM added up.  Technique hook: called on the forward graph, before the gradient; may be NULL. */
 typedef enum sp_status sp_graph_hook(struct sp_graph *g, void *self, struct sp_err *err);
 enum sp_status sp_step_train(const struct sp_model_config *c, const struct sp_train_shape *t, const struct sp_machine *m,
                              sp_graph_hook *hook, void *self, struct sp_job *out, struct sp_err *err);
@@ -58,6 +60,11 @@ enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_se
 enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format stored,
                              const struct sp_machine *m, struct sp_job *out, struct sp_err *err);
 void sp_job_clear(struct sp_job *j);
+/* The part of one of several ranks: its rows of the batch, its share of the optimizer; only the first scores.
+ * SP_USAGE when there are more ranks than rows. */
+enum sp_status sp_train_shape_share(struct sp_train_shape *t, int rank, int ranks, struct sp_err *err);
+/* Bytes that each rank sends for an update: its gradients to their owners, its new weights to all. */
+double sp_job_exchanged(const struct sp_job *j);
 struct sp_train_shape sp_train_shape_of(const struct sp_recipe *r, const struct sp_model_config *c);
 struct sp_serve_shape sp_serve_shape_of(const struct sp_recipe *r, const struct sp_model_config *c);
 
