@@ -79,7 +79,7 @@ static void write_both(void)
         for (int i = 0; i < job.state.n; i++)
             for (int64_t n = 0; kept(&job.state.entry[i]) && n < sp_type_elements(&job.state.entry[i].type); n++)
                 ((float *)sp_live_state(&live, job.state.entry[i].name))[n] = (float)(k + 1) * (float)(n + i + 1);
-        OK(sp_checkpoint_save(folder, &live, STEPS * (k + 1), 0.5 + k, &err));
+        OK(sp_checkpoint_save(folder, &live, NULL, STEPS * (k + 1), 0.5 + k, &err));
         free(states[k]);
         states[k] = malloc((size_t)job.state.bytes);
         memcpy(states[k], live.state.at, (size_t)job.state.bytes);
@@ -163,7 +163,7 @@ static void of_another_model(const char *path, double width)
     char other[96], from[128];
     begin_job(&j, &l, (int64_t)width);
     snprintf(other, sizeof other, "%s/other", folder);
-    OK(sp_checkpoint_save(other, &l, 5, 1, &err));
+    OK(sp_checkpoint_save(other, &l, NULL, 5, 1, &err));
     snprintf(from, sizeof from, "%s/checkpoint.safetensors", other);
     assert_int_equal(rename(from, path), 0);
     sp_live_clear(&l);
@@ -235,7 +235,7 @@ static void whole_ones_are_read(void **u)
     (void)u;
     write_both();
     memset(live.state.at, 0, (size_t)job.state.bytes);
-    OK(sp_checkpoint_load(folder, &live, &step, &seconds, &err));
+    OK(sp_checkpoint_load(folder, &live, NULL, &step, &seconds, &err));
     assert_int_equal(step, 2 * STEPS);
     assert_true(seconds > 1.4 && seconds < 1.6);
     assert_true(state_is(states[1]));
@@ -251,15 +251,15 @@ static void the_one_before_is_used(void **u)
         write_both();
         row[i].damage(last, row[i].how);
         memset(live.state.at, 0, (size_t)job.state.bytes);
-        enum sp_status st = sp_checkpoint_load(folder, &live, &step, &seconds, &err);
+        enum sp_status st = sp_checkpoint_load(folder, &live, NULL, &step, &seconds, &err);
         if (st || step != STEPS || !state_is(states[0]))
             fail_msg("%s: status %d, step %lld: %s", row[i].name, st, (long long)step, err.what);
         if (row[i].damage != a_folder && (!access(last, F_OK) || access(damaged, F_OK)))
             fail_msg("%s: it was not set aside", row[i].name);
         rmdir(last);
-        OK(sp_checkpoint_save(folder, &live, STEPS + 1, 1, &err)); /* the good one stays the one before */
+        OK(sp_checkpoint_save(folder, &live, NULL, STEPS + 1, 1, &err)); /* the good one stays the one before */
         row[i].damage(last, row[i].how);
-        assert_int_equal(sp_checkpoint_load(folder, &live, &step, &seconds, &err), SP_OK);
+        assert_int_equal(sp_checkpoint_load(folder, &live, NULL, &step, &seconds, &err), SP_OK);
         assert_int_equal(step, STEPS);
         rmdir(last);
     }
@@ -278,7 +278,7 @@ static void none_is_said(void **u)
         row[i].damage(last, row[i].how);
         unlink(before);
         err = (struct sp_err){ 0 };
-        enum sp_status st = sp_checkpoint_load(folder, &live, &step, &seconds, &err);
+        enum sp_status st = sp_checkpoint_load(folder, &live, NULL, &step, &seconds, &err);
         sp_err_line(&err, line, sizeof line);
         if (st == SP_OK || st == SP_MISSING || st != err.status || step != -1)
             fail_msg("%s: status %d, step %lld", row[i].name, st, (long long)step);
@@ -299,11 +299,11 @@ static void cut_between_renames(void **u)
     write_both();
     assert_int_equal(rename(last, before), 0);
     put(fresh, "half", 4);
-    OK(sp_checkpoint_load(folder, &live, &step, &seconds, &err));
+    OK(sp_checkpoint_load(folder, &live, NULL, &step, &seconds, &err));
     assert_int_equal(step, 2 * STEPS);
     assert_true(state_is(states[1]));
-    OK(sp_checkpoint_save(folder, &live, 3 * STEPS, 1, &err));
-    OK(sp_checkpoint_load(folder, &live, &step, &seconds, &err));
+    OK(sp_checkpoint_save(folder, &live, NULL, 3 * STEPS, 1, &err));
+    OK(sp_checkpoint_load(folder, &live, NULL, &step, &seconds, &err));
     assert_int_equal(step, 3 * STEPS);
     assert_int_equal(access(before, F_OK), 0);
     assert_true(access(fresh, F_OK));
@@ -321,7 +321,7 @@ static void no_memory_is_no_damage(void **u)
         uint64_t live_blocks = sp_mem_live();
         err = (struct sp_err){ 0 };
         sp_mem_fail_at(n);
-        st = sp_checkpoint_load(folder, &live, &step, &seconds, &err);
+        st = sp_checkpoint_load(folder, &live, NULL, &step, &seconds, &err);
         sp_mem_fail_at(-1);
         assert_true(st == SP_OK || st == SP_NOMEM);
         assert_int_equal(sp_mem_live(), live_blocks);
