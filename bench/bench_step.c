@@ -1,6 +1,6 @@
 /* bench/bench_step.c - where the time of a training step goes, by kernel row and shape.
  *
- *   build/bench/bench_step [char|gpt2|tiny [batch [tokens [threads [f32|bf16 [steps [full|selective]]]]]]]
+ *   build/bench/bench_step [char|gpt2|mlp|tiny [batch [tokens [threads [f32|bf16 [steps [full|selective]]]]]]]
  *
  * Ids are drawn by chance; sizes, formats and programs are those of `sparsam train`.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -17,6 +17,8 @@ static const struct shape shapes[] = {
     { "char", { .family = SP_FAMILY_GPT2, .vocab = 65, .context = 256, .layers = 6, .width = 384, .heads = 6, .tied = true, .bos = -1, .activation = SP_GELU }, 16, 256 },
     { "gpt2", { .family = SP_FAMILY_GPT2, .vocab = 50257, .context = 1024, .layers = 12, .width = 768, .heads = 12, .tied = true, .bias = true, .bos = -1,
                 .activation = SP_GELU }, 4, 64 },
+    { "mlp", { .family = SP_FAMILY_MLP, .inputs = 784, .vocab = 10, .layers = 2, .width = 512, .widths = { 512, 256 }, .context = 1, .bias = true, .bos = -1,
+               .activation = SP_RELU }, 128, 1 },
     { "tiny", { .family = SP_FAMILY_LLAMA, .vocab = 2048, .context = 256, .layers = 4, .width = 256, .heads = 4, .tied = true, .bos = -1, .activation = SP_SILU }, 8, 256 },
 };
 
@@ -34,7 +36,11 @@ static void step(struct sp_live *l, int number)
 {
     const struct sp_train_shape *t = &l->job->train;
     float *weights = sp_live_at(l, SP_RUN_MICRO, "weights");
-    fill_ids(l, "ids", t->batch * t->tokens, l->job->config.vocab);
+    float *x = sp_live_at(l, SP_RUN_MICRO, "x");
+    for (int64_t i = 0; x && i < t->batch * l->job->config.inputs; i++)
+        x[i] = (float)(i % 251) / 251;
+    if (!x)
+        fill_ids(l, "ids", t->batch * t->tokens, l->job->config.vocab);
     fill_ids(l, "targets", t->batch * t->tokens, l->job->config.vocab);
     for (int64_t i = 0; i < t->batch * t->tokens; i++)
         weights[i] = 1 / (float)(t->batch * t->tokens);

@@ -57,6 +57,7 @@ static const struct { const char *what, *text; int64_t parameters; } published[]
     { "character model", "{\"model_type\":\"gpt2\",\"n_embd\":384,\"n_head\":6,\"n_layer\":6,\"n_positions\":256,\"vocab_size\":65,"
                          "\"bias\":false}", 10745088 },
     { "MLP", "{\"model_type\":\"mlp\",\"input_size\":784,\"hidden_size\":100,\"num_hidden_layers\":2,\"num_labels\":10}", 89600 },
+    { "MLP, layers that differ", "{\"model_type\":\"mlp\",\"input_size\":784,\"hidden_sizes\":[512,256],\"num_labels\":10}", 535808 },
 };
 
 static void parameters_as_published(void **u)
@@ -123,6 +124,7 @@ static const struct { const char *text, *says; enum sp_status st; } bad_config[]
     { "{\"model_type\":\"llama\",\"eos_token_id\":[1,-2]}", "eos_token_id", SP_FORMAT },
     { "{\"model_type\":\"llama\",\"head_dim\":7}", "even", SP_SHAPE },
     { "{\"model_type\":\"mlp\"}", "features", SP_FORMAT },
+    { "{\"model_type\":\"mlp\",\"input_size\":4,\"hidden_sizes\":[3,-1]}", "entry 2", SP_FORMAT },
 };
 
 static void bad_configurations_are_refused(void **u)
@@ -291,6 +293,7 @@ static const char *const little[] = {
     "\"num_hidden_layers\":2,\"vocab_size\":33,\"max_position_embeddings\":8,\"attention_bias\":true,\"mlp_bias\":true}"),
     "{\"model_type\":\"gpt2\",\"n_embd\":16,\"n_head\":2,\"n_layer\":2,\"n_positions\":8,\"vocab_size\":33}",
     "{\"model_type\":\"mlp\",\"input_size\":7,\"hidden_size\":5,\"num_hidden_layers\":2,\"num_labels\":3}",
+    "{\"model_type\":\"mlp\",\"input_size\":7,\"hidden_sizes\":[5,9],\"num_labels\":3}",
 };
 
 static void remove_folder(const char *folder)

@@ -22,12 +22,14 @@ enum sp_family { SP_FAMILY_LLAMA, SP_FAMILY_GPT2, SP_FAMILY_MLP, SP_FAMILIES };
 enum sp_rope_scaling { SP_SCALING_NONE, SP_SCALING_LINEAR, SP_SCALING_LLAMA3, SP_SCALING_YARN };
 enum { SP_EOS_MAX = 8 };
 
+enum { SP_WIDTHS_MAX = 16 };
 struct sp_model_config {
     enum sp_family family;
     int64_t vocab;                 /* MLP: classes                                            */
     int64_t context;               /* most positions                                          */
     int64_t layers, width, heads, kv_heads, head_dim, ffn; /* MLP: layers of `width` before the last */
     int64_t inputs;                /* MLP: features a row                                     */
+    int64_t widths[SP_WIDTHS_MAX]; /* MLP: of layer i where not 0, else width                  */
     bool tied;                     /* the head is the embedding                               */
     bool bias;                     /* GPT-2, MLP: linear layers and norms have one            */
     bool qkv_bias, out_bias, mlp_bias; /* Llama family                                        */

@@ -5,16 +5,41 @@
 
 #include "builder.h"
 
+enum { BIG = 1 << 30 };
+
 static const char *const act_names[] = { [SP_RELU] = "relu", [SP_GELU] = "gelu_new", [SP_GELU_ERF] = "gelu", [SP_SILU] = "silu", [SP_TANH] = "tanh" };
+
+/* "hidden_sizes": [512, 256], where layers differ. */
+static enum sp_status read_widths(struct sp_model_config *c, const json_t *j, struct sp_err *err)
+{
+    const json_t *list = json_object_get(j, "hidden_sizes");
+    if (!list)
+        return SP_OK;
+    c->layers = (int64_t)json_array_size(list);
+    if (!json_is_array(list) || c->layers > SP_WIDTHS_MAX)
+        return sp_fail(err, SP_FORMAT, "hidden_sizes must be a list of at most %d whole numbers", SP_WIDTHS_MAX);
+    for (int i = 0; i < c->layers; i++) {
+        c->widths[i] = json_integer_value(json_array_get(list, (size_t)i));
+        if (c->widths[i] < 1 || c->widths[i] > BIG)
+            return sp_fail(err, SP_FORMAT, "hidden_sizes: entry %d must be a whole number from 1 to %d", i + 1, BIG);
+    }
+    c->width = c->layers ? c->widths[0] : c->width;
+    return SP_OK;
+}
+
+static int64_t width(const struct sp_model_config *c, int64_t i)
+{
+    return i < 0 ? c->inputs : i < SP_WIDTHS_MAX && c->widths[i] ? c->widths[i] : c->width;
+}
 
 static enum sp_status mlp_read(struct sp_model_config *c, const char *type, const json_t *j, struct sp_err *err)
 {
-    enum { BIG = 1 << 30 };
     const char *act;
     (void)type;
     TRY(sp_json_int(j, "input_size", 1, BIG, 0, &c->inputs, err));
     TRY(sp_json_int(j, "hidden_size", 1, BIG, 128, &c->width, err));
     TRY(sp_json_int(j, "num_hidden_layers", 0, 10000, 1, &c->layers, err));
+    TRY(read_widths(c, j, err));
     TRY(sp_json_int(j, "num_labels", 1, BIG, 2, &c->vocab, err));
     TRY(sp_json_bool(j, "bias", true, &c->bias, err));
     TRY(sp_json_real(j, "dropout", 0, 1, 0, &c->dropout, err));
@@ -30,6 +55,11 @@ static enum sp_status mlp_read(struct sp_model_config *c, const char *type, cons
 static enum sp_status mlp_write(const struct sp_model_config *c, json_t *j)
 {
     int bad = 0;
+    json_t *widths = c->widths[0] ? json_array() : NULL;
+    for (int i = 0; widths && i < c->layers; i++)
+        bad |= json_array_append_new(widths, json_integer(width(c, i)));
+    if (c->widths[0])
+        bad |= json_object_set_new(j, "hidden_sizes", widths);
     bad |= json_object_set_new(j, "model_type", json_string("mlp"));
     bad |= json_object_set_new(j, "input_size", json_integer(c->inputs));
     bad |= json_object_set_new(j, "hidden_size", json_integer(c->width));
@@ -48,11 +78,12 @@ static const struct sp_op *activation(const struct sp_model_config *c)
     return op[c->activation];
 }
 
-static sp_ref layer(struct sp_builder *s, int i, sp_ref x, int64_t in)
+static sp_ref layer(struct sp_builder *s, int i, sp_ref x)
 {
+    int64_t in = width(s->c, i - 1), out = width(s->c, i);
     sp_graph_scope(s->g, i, "layer.%d.", i);
-    sp_ref w = sp_builder_matrix(s, sp_builder_name(s, "layers.%d.weight", i), s->c->width, in);
-    sp_ref bias = s->c->bias ? sp_builder_vector(s, sp_builder_name(s, "layers.%d.bias", i), s->c->width) : SP_NONE;
+    sp_ref w = sp_builder_matrix(s, sp_builder_name(s, "layers.%d.weight", i), out, in);
+    sp_ref bias = s->c->bias ? sp_builder_vector(s, sp_builder_name(s, "layers.%d.bias", i), out) : SP_NONE;
     x = sp_builder_linear(s, x, w, 2, bias, SP_NONE, s->b->compute);
     x = SP_ADD(s->g, activation(s->c), NULL, NULL, x);
     return sp_builder_dropout(s, x, sp_builder_name(s, "%d", i));
@@ -68,8 +99,8 @@ static void mlp_build(struct sp_graph *g, const struct sp_model_config *c, struc
         return;
     sp_ref x = sp_graph_input(g, "x", SP_TYPE(SP_F32, s.rows, c->inputs));
     for (int i = 0; i < c->layers && !g->status; i++)
-        x = layer(&s, i, x, i ? c->width : c->inputs);
-    head.width = c->layers ? c->width : c->inputs;
+        x = layer(&s, i, x);
+    head.width = width(c, c->layers - 1);
     s.c = &head;
     sp_builder_head(&s, x, sp_builder_matrix(&s, "head.weight", c->vocab, head.width));
 }
@@ -84,6 +115,6 @@ static const char *const mlp_types[] = { "mlp", NULL };
 static const char *const mlp_classes[] = { NULL };
 
 const struct sp_arch sp_arch_mlp = {
-    .name = "mlp", .help = "layers of one width over rows of features", .family = SP_FAMILY_MLP, .model_types = mlp_types,
+    .name = "mlp", .help = "layers over rows of features", .family = SP_FAMILY_MLP, .model_types = mlp_types,
     .architectures = mlp_classes, .read = mlp_read, .write = mlp_write, .build = mlp_build, .residual = mlp_residual, .prefix = "",
 };
