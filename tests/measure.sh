@@ -60,6 +60,16 @@ says out caught
 # what nohup ignores stays ignored
 cp /dev/null "$temp/out"; (trap "" HUP; exec "$program" measure -q -- sh -c "kill -HUP \$\$; echo survived") >"$temp/out" 2>"$temp/err"; says out survived
 
+# the command doesn't wait for the ledger, and its status stands when nothing could be booked
+echo "no data base at all, but long enough to be looked at" >"$temp/bad.db"
+gives 3 measure --ledger "$temp/bad.db" sh -c 'echo ran; exit 3'; says out '^ran$'; says err "not booked"
+if command -v sqlite3 >/dev/null 2>&1; then
+    sqlite3 "$SPARSAM_LEDGER" "BEGIN IMMEDIATE;" ".shell while [ ! -e $temp/ran ]; do sleep 0.05; done" "COMMIT;" 2>"$temp/err" &
+    sleep 0.5
+    gives 0 measure -- touch "$temp/ran"; says err "booked as run"
+    wait
+fi
+
 # known work is seen: half a second, 60 MB
 gives 0 measure --json -- sh -c 'sleep 0.5'
 if command -v jq >/dev/null 2>&1; then

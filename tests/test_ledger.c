@@ -291,6 +291,39 @@ static void foreign_files_are_refused(void **state)
     assert_int_equal(sp_ledger_open(&l, path, &err), SP_UNSUPPORTED);
 }
 
+/* The end of a run is in the write-ahead file, synced; closing does not tidy, the next opening reads it. */
+static void ends_quickly(void **state)
+{
+    struct sp_err err = { 0 };
+    struct sp_ledger *l = open_ledger("quick");
+    int64_t run = 0, events = 0;
+    char wal[600];
+    (void)state;
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    assert_int_equal(sp_ledger_start(l, &(struct sp_run_start){ .verb = "run" }, &run, &err), SP_OK);
+    assert_int_equal(sp_ledger_end(l, run, &(struct sp_run_end){ 0 }, &err), SP_OK);
+    sp_ledger_close(l);
+    assert_int_equal(access(wal, F_OK), 0);
+    l = NULL;
+    assert_int_equal(sp_ledger_open(&l, path, &err), SP_OK);
+    assert_int_equal(sp_ledger_verify(l, NULL, &events, &err), SP_OK);
+    assert_int_equal(events, 2);
+    sp_ledger_close(l);
+}
+
+static void looks_before_opening(void **state)
+{
+    struct sp_err err = { 0 };
+    char deep[600];
+    (void)state;
+    snprintf(deep, sizeof deep, "%s/deep/er/look.db", folder);
+    assert_int_equal(sp_ledger_check(deep, &err), SP_OK);
+    assert_int_equal(access(deep, F_OK), 0);
+    assert_int_equal(sp_ledger_check("/proc/no/such.db", &err), SP_IO);
+    assert_int_equal(sp_ledger_check(folder, &err), SP_IO);
+    assert_non_null(strstr(err.remedy, "--no-ledger"));
+}
+
 /* Every allocation of ours fails in turn: a status each time, never a broken chain. */
 static void allocations_fail(void **state)
 {
@@ -316,7 +349,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(books_and_reads), cmocka_unit_test(fails_are_booked), cmocka_unit_test(ends_are_refused), cmocka_unit_test(tampering_shows),
         cmocka_unit_test(refuses_change), cmocka_unit_test(two_processes_lose_nothing), cmocka_unit_test(dead_runs_are_killed),
-        cmocka_unit_test(rates_are_kept), cmocka_unit_test(foreign_files_are_refused), cmocka_unit_test(allocations_fail),
+        cmocka_unit_test(rates_are_kept), cmocka_unit_test(foreign_files_are_refused), cmocka_unit_test(ends_quickly),
+        cmocka_unit_test(looks_before_opening), cmocka_unit_test(allocations_fail),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -190,10 +190,14 @@ static void plain_name(const char *s, char to[NAME_LEN])
     to[at] = 0;
 }
 
+/* A plain name's words stand in the row as they are: the last one (the number) rules nearly every row out at once. */
 static const struct sp_processor *processor_in(const struct sp_processor *rows, int n, const char *wanted)
 {
     char name[NAME_LEN];
+    const char *blank = strrchr(wanted, ' '), *last = blank ? blank + 1 : wanted;
     for (int i = 0; i < n; i++) {
+        if (!strcasestr(rows[i].name, last))
+            continue;
         plain_name(rows[i].name, name);
         if (!strcmp(name, wanted))
             return &rows[i];

@@ -42,19 +42,42 @@ static void close_all(struct book *b)
     b->meter = NULL;
 }
 
+enum sp_status book_meter(struct book *b, const struct verb_call *call, const struct sp_machine *m, struct sp_err *err)
+{
+    char path[4096];
+    const char *where = sp_verb_ledger_path(&call->common, path, sizeof path);
+    *b = (struct book){ 0 };
+    if (where)
+        TRY(sp_ledger_check(where, err));
+    return sp_meter_new(&b->meter, m, err);
+}
+
+enum sp_status book_start(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
+                          struct sp_err *err)
+{
+    enum sp_status st = open_ledger(b, call, m, recipe, predicted, err);
+    json_decref(recipe);
+    if (!st)
+        return SP_OK;
+    sp_ledger_close(b->ledger);
+    b->ledger = NULL;
+    return st;
+}
+
 enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
                           struct sp_err *err)
 {
     *b = (struct book){ 0 };
-    enum sp_status st = sp_meter_new(&b->meter, m, err);
-    if (!st)
-        st = open_ledger(b, call, m, recipe, predicted, err);
-    json_decref(recipe);
-    if (st)
+    enum sp_status made = sp_meter_new(&b->meter, m, err);
+    if (made)
+        json_decref(recipe);
+    else
+        made = book_start(b, call, m, recipe, predicted, err);
+    if (made)
         close_all(b);
     else
         sp_meter_begin(b->meter);
-    return st;
+    return made;
 }
 
 void book_file(struct book *b, bool output, const char *path)

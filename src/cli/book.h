@@ -22,6 +22,10 @@ struct book {
 /* recipe and predicted may be NULL; recipe's reference is taken. */
 enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
                           struct sp_err *err);
+/* The same in two steps, for a verb whose work begins before it is booked; the second closes the ledger when it fails. */
+enum sp_status book_meter(struct book *b, const struct verb_call *call, const struct sp_machine *m, struct sp_err *err);
+enum sp_status book_start(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
+                          struct sp_err *err);
 /* A file or folder that goes in or comes out: its content hash is booked (after measuring).  NULL and names that are
  * no file are passed over; the path must live until the end. */
 void book_file(struct book *b, bool output, const char *path);

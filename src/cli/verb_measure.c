@@ -1,6 +1,9 @@
 /* cli/verb_measure.c - the cost of any command, booked; its output and exit
  * status pass through.
  *
+ * The command starts first and is booked while it runs, so that a short one isn't
+ * kept waiting by the ledger.
+ *
  * Own failures are 125, 126 (cannot be run) and 127 (not found), a killed command
  * 128 + the signal, as env and timeout have it.  Signals from other processes are
  * passed on; those of the terminal reach the command by themselves.
@@ -68,45 +71,47 @@ static void become(char **argv, int pipe_end, bool json, const sigset_t *before)
     _exit(NOT_FOUND);
 }
 
-struct ended { int status, wrong; struct rusage use; };
+struct child { pid_t pid; int wrong, status; sigset_t before; };
 
-static enum sp_status wait_for(struct book *b, pid_t pid, int pipe_end, struct ended *e, struct sp_err *err)
+/* The command runs when this returns, or `wrong` says why it doesn't. */
+static enum sp_status spawn(struct child *c, char **argv, bool json, struct sp_err *err)
 {
-    if (read(pipe_end, &e->wrong, sizeof e->wrong) != sizeof e->wrong)
-        e->wrong = 0; /* closed by exec: it runs */
-    while (wait4(pid, &e->status, 0, &e->use) < 0) {
-        if (errno != EINTR)
-            return sp_fail(err, SP_IO, "waiting for the command: %s", strerror(errno));
-        sp_meter_tick(b->meter);
-    }
-    return SP_OK;
-}
-
-static enum sp_status spawn(struct book *b, char **argv, bool json, struct ended *e, struct sp_err *err)
-{
-    sigset_t all, before;
+    sigset_t all;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC))
         return sp_fail(err, SP_IO, "starting the command: %s", strerror(errno));
     sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
-    pid_t pid = fork();
-    if (pid == 0)
-        become(argv, ends[1], json, &before);
+    sigprocmask(SIG_BLOCK, &all, &c->before);
+    c->pid = fork();
+    if (c->pid == 0)
+        become(argv, ends[1], json, &c->before);
     close(ends[1]);
-    child = pid;
-    if (pid > 0)
+    enum sp_status st = c->pid < 0 ? sp_fail(err, SP_IO, "starting the command: %s", strerror(errno)) : SP_OK;
+    child = c->pid;
+    if (!st)
         take_signals();
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    enum sp_status st = pid < 0 ? sp_fail(err, SP_IO, "starting the command: %s", strerror(errno)) : wait_for(b, pid, ends[0], e, err);
-    child = 0;
-    setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+    sigprocmask(SIG_SETMASK, &c->before, NULL);
+    if (st || read(ends[0], &c->wrong, sizeof c->wrong) != sizeof c->wrong)
+        c->wrong = 0; /* closed by exec: it runs */
     close(ends[0]);
     return st;
 }
 
+static enum sp_status wait_for(struct book *b, struct child *c, struct sp_err *err)
+{
+    enum sp_status st = SP_OK;
+    while (!st && waitpid(c->pid, &c->status, 0) < 0) {
+        if (errno != EINTR)
+            st = sp_fail(err, SP_IO, "waiting for the command: %s", strerror(errno));
+        sp_meter_tick(b->meter);
+    }
+    child = 0;
+    setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+    return st;
+}
+
 /* What the command's end means: the exit status to pass on, and a failure to book. */
-static int judge(const struct ended *e, const char *command, struct sp_err *failed)
+static int judge(const struct child *e, const char *command, struct sp_err *failed)
 {
     if (e->wrong) {
         sp_fail(failed, e->wrong == ENOENT ? SP_MISSING : SP_IO, "%s: %s", command, strerror(e->wrong));
@@ -148,35 +153,45 @@ static enum sp_status answer(struct verb_call *call, const struct book *b, int s
     return SP_OK;
 }
 
+/* Booked while the command runs; what can be known of a fault before is said before. */
+static void start_booking(struct book *b, const struct verb_call *call, const struct sp_machine *m)
+{
+    struct sp_err booking;
+    if (book_start(b, call, m, json_pack("{s:o}", "command", command_json(call)), NULL, &booking))
+        sp_log(SP_LOG_WARN, "not booked: %s", booking.what);
+}
+
+static void end_booking(struct book *b, int status, const struct sp_err *why)
+{
+    struct sp_err booking;
+    if (book_write(b, NULL, NULL, json_pack("{s:i}", "exit_status", status), why, &booking))
+        sp_log(SP_LOG_WARN, "not booked: %s", booking.what); /* the command did its work: its status stands */
+}
+
 static enum sp_status measure_run(struct verb_call *call, struct sp_err *err)
 {
     struct sp_machine m;
     struct book b;
-    struct ended e = { 0 };
+    struct child c = { 0 };
     struct sp_err failed = { 0 };
     char source[256];
     TRY(work_machine(&call->common, &m, err));
-    TRY(book_begin(&b, call, &m, json_pack("{s:o}", "command", command_json(call)), NULL, err));
-    enum sp_status st = spawn(&b, call->operands, call->common.json, &e, err);
-    book_measure(&b);
-    int status = st ? 0 : judge(&e, call->operands[0], &failed);
+    TRY(book_meter(&b, call, &m, err));
+    sp_meter_children(b.meter);
+    enum sp_status st = spawn(&c, call->operands, call->common.json, err);
+    start_booking(&b, call, &m);
     if (!st)
-        b.measured.memory_peak = sp_exact(1024.0 * (double)e.use.ru_maxrss, SP_HOW_COUNTER);
+        st = wait_for(&b, &c, err);
+    book_measure(&b);
+    int status = st ? 0 : judge(&c, call->operands[0], &failed);
     snprintf(source, sizeof source, "%s", sp_meter_energy_source(b.meter));
-    const struct sp_err *why = st ? err : failed.status ? &failed : NULL;
-    struct sp_err booking;
-    enum sp_status booked = book_write(&b, NULL, NULL, json_pack("{s:i}", "exit_status", status), why, &booking);
+    end_booking(&b, status, st ? err : failed.status ? &failed : NULL);
     TRY(st);
     call->exit_status = status;
-    if (e.wrong) {
-        *err = failed;
-        return err->status;
-    }
-    if (booked) { /* the command did its work: its status stands, the loss is said */
-        sp_log(SP_LOG_WARN, "not booked: %s", booking.what);
+    if (!c.wrong)
         return answer(call, &b, status, source, err);
-    }
-    return answer(call, &b, status, source, err);
+    *err = failed;
+    return err->status;
 }
 
 const struct verb sp_verb_measure = {

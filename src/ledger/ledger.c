@@ -1,6 +1,9 @@
 /* ledger/ledger.c - opening, starting and ending a run, measured rates.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include "inner.h"
 
 /* The folder above the file, made when absent. */
@@ -16,6 +19,19 @@ static enum sp_status make_room(const char *path, struct sp_err *err)
     enum sp_status st = sp_make_folder(folder, err);
     sp_free(folder);
     return st;
+}
+
+enum sp_status sp_ledger_check(const char *path, struct sp_err *err)
+{
+    TRY(make_room(path, err));
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        sp_fail(err, SP_IO, "ledger: %s", strerror(errno));
+        sp_remedy(err, "--ledger names another file, --no-ledger books nothing");
+        return sp_where(err, "%s", path);
+    }
+    close(fd);
+    return SP_OK;
 }
 
 static enum sp_status open_file(struct sp_ledger *l, const char *path, struct sp_err *err)
@@ -99,6 +115,14 @@ static enum sp_status append_alone(struct sp_ledger *l, int64_t *run, const char
     return sp_ledger_close_transaction(l, sp_ledger_append(l, run, kind, body, err), err);
 }
 
+/* The last words of a run: one sync, of the write-ahead file alone, which is left to be tidied by the next start. */
+static enum sp_status append_end(struct sp_ledger *l, int64_t *run, const char *kind, const json_t *body, struct sp_err *err)
+{
+    sqlite3_wal_autocheckpoint(l->db, 0);
+    sqlite3_db_config(l->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+    return append_alone(l, run, kind, body, err);
+}
+
 enum sp_status sp_ledger_start(struct sp_ledger *l, const struct sp_run_start *s, int64_t *run, struct sp_err *err)
 {
     sp_json_begin();
@@ -152,7 +176,7 @@ enum sp_status sp_ledger_end(struct sp_ledger *l, int64_t run, const struct sp_r
         put_new(body, "energy_source", json_string(e->energy_source));
     if (e->idle_share > 0)
         put_new(body, "idle_share", json_real(e->idle_share));
-    enum sp_status st = append_alone(l, &run, e->error ? "failed" : "finished", body, err);
+    enum sp_status st = append_end(l, &run, e->error ? "failed" : "finished", body, err);
     json_decref(body);
     return st;
 }

@@ -17,6 +17,8 @@
 struct sp_ledger;
 /* Creates file and folder when absent, migrates, books killed runs.  One thread at a time. */
 enum sp_status sp_ledger_open(struct sp_ledger **out, const char *path, struct sp_err *err);
+/* Whether there is a file that could be opened so, made empty when absent: costs a few system calls, opening milliseconds. */
+enum sp_status sp_ledger_check(const char *path, struct sp_err *err);
 void sp_ledger_close(struct sp_ledger *l);       /* NULL is fine */
 const char *sp_ledger_path(const struct sp_ledger *l);
 
@@ -37,7 +39,8 @@ struct sp_run_end {
     const char *energy_source;
     double idle_share;
 };
-/* SP_USAGE when the run is unknown or has already ended. */
+/* On disk when it returns; the write-ahead file is left to the next start to tidy, so that the end is quick.
+ * SP_USAGE when the run is unknown or has already ended. */
 enum sp_status sp_ledger_end(struct sp_ledger *l, int64_t run, const struct sp_run_end *e, struct sp_err *err);
 
 /* Runs as JSON, newest first, at most `max` (0: SP_LEDGER_LIST_MAX): {"run", "verb", "status"

@@ -36,5 +36,5 @@ double sp_nvml_take(struct sp_nvml *v);
 bool sp_peak_reset(void);                              /* /proc/self/clear_refs; false: not possible */
 double sp_peak_bytes(void);                            /* of this process since the reset, or its whole life */
 double sp_peak_children(void);                         /* the largest waited-for child               */
-double sp_cpu_seconds(void);                           /* user and system, with waited-for children  */
+double sp_cpu_seconds(bool own);                       /* user and system, of waited-for children; own: and this process */
 #endif

@@ -17,7 +17,7 @@ struct sp_meter {
     struct sp_machine machine;
     struct sp_rapl rapl;
     struct sp_nvml nvml;
-    bool with_rapl, with_nvml, can_reset;
+    bool with_rapl, with_nvml, can_reset, children_only;
     struct reading begin;              /* clocks at begin               */
     double rapl_sum, nvml_sum;         /* joules since begin            */
     double elsewhere;                  /* processor seconds of other processes */
@@ -57,7 +57,7 @@ static struct reading read_now(struct sp_meter *m)
 {
     m->rapl_sum += m->with_rapl ? sp_rapl_take(&m->rapl) : 0;
     m->nvml_sum += m->with_nvml ? sp_nvml_take(&m->nvml) : 0;
-    return (struct reading){ sp_now(), sp_cpu_seconds() + m->elsewhere, m->rapl_sum, m->nvml_sum };
+    return (struct reading){ sp_now(), sp_cpu_seconds(!m->children_only) + m->elsewhere, m->rapl_sum, m->nvml_sum };
 }
 
 static struct reading difference(struct reading a, struct reading b)
@@ -79,6 +79,12 @@ void sp_meter_begin(struct sp_meter *m)
         sp_nvml_start(&m->nvml);
     m->begin = read_now(m);
     m->begin.rapl = m->begin.nvml = m->rapl_sum = m->nvml_sum = 0;
+}
+
+void sp_meter_children(struct sp_meter *m)
+{
+    m->children_only = true;
+    sp_meter_begin(m);
 }
 
 /* Idle power of the whole machine over the time, as a share of the energy. */
@@ -121,6 +127,8 @@ static void say_source(struct sp_meter *m)
 static double peak_now(const struct sp_meter *m)
 {
     double children = sp_peak_children();
+    if (m->children_only)
+        return children;
     return fmax(fmax(m->peak, sp_peak_bytes()), children > m->children ? children : 0);
 }
 

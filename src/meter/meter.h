@@ -28,6 +28,8 @@ enum sp_status sp_meter_new(struct sp_meter **out, const struct sp_machine *m, s
 void sp_meter_free(struct sp_meter *m);
 /* Starts measuring.  Resets the peak of memory where the kernel lets us, else the peak is the process's. */
 void sp_meter_begin(struct sp_meter *m);
+/* From begin on processor time and memory are those of waited-for children alone: what this process does beside is its own. */
+void sp_meter_children(struct sp_meter *m);
 /* time_s, cpu_s, memory_peak, energy_j, then sp_cost_price.  May be called again: everything since begin. */
 void sp_meter_end(struct sp_meter *m, struct sp_cost *out);
 

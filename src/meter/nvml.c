@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dlfcn.h>
 #include <string.h>
+#include <unistd.h>
 #include "inner.h"
 
 typedef int init_fn(void);
@@ -52,10 +53,17 @@ static const char *open_devices(struct sp_nvml *v)
     return sp_nvml_readable(v) ? "" : "its devices have no energy counter (Volta and newer have)";
 }
 
+/* Looking for a library that isn't there takes longer than all else before a measured command begins. */
+static bool has_driver(void)
+{
+    return !access("/dev/nvidiactl", F_OK) || !access("/dev/dxg", F_OK); /* dxg: under Windows */
+}
+
 void sp_nvml_open(struct sp_nvml *v)
 {
     *v = (struct sp_nvml){ .why = "no NVIDIA driver (libnvidia-ml.so.1) is installed" };
-    v->library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (has_driver())
+        v->library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
     if (v->library)
         v->why = open_devices(v);
 }

@@ -93,10 +93,11 @@ static double seconds(const struct timeval *t)
     return (double)t->tv_sec + 1e-6 * (double)t->tv_usec;
 }
 
-double sp_cpu_seconds(void)
+double sp_cpu_seconds(bool own)
 {
     struct rusage self = { 0 }, children = { 0 };
-    getrusage(RUSAGE_SELF, &self);
+    if (own)
+        getrusage(RUSAGE_SELF, &self);
     getrusage(RUSAGE_CHILDREN, &children);
     return seconds(&self.ru_utime) + seconds(&self.ru_stime) + seconds(&children.ru_utime) + seconds(&children.ru_stime);
 }
