@@ -9,6 +9,9 @@ endif
 BUILD   ?= build
 OPT     ?= -O2
 SAN     ?=
+PKG_CONFIG ?= pkg-config
+# What starts a program that this processor cannot run: an emulator, for a foreign build.
+RUNNER  ?=
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
@@ -16,12 +19,12 @@ VERSION := $(shell awk '/define SPARSAM_VERSION /{gsub(/"/,"",$$3); print $$3}' 
 SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
 ARCH    := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 PKGS    := jansson yaml-0.1 sqlite3 libpcre2-8 libutf8proc zlib libzstd libsodium
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_CFLAGS += $(shell pkg-config --cflags libxml-2.0 2>/dev/null) # headers only: loaded when needed
-PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+PKG_CFLAGS += $(shell $(PKG_CONFIG) --cflags libxml-2.0 2>/dev/null) # headers only: loaded when needed
+PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 # DNNL=1 with oneDNN, DNNL= without; unset: as found.
 ifeq ($(origin DNNL),undefined)
-DNNL    := $(shell pkg-config --exists dnnl 2>/dev/null && echo 1 || (test -e /usr/include/dnnl.h && echo 1))
+DNNL    := $(shell $(PKG_CONFIG) --exists dnnl 2>/dev/null && echo 1 || (test -e /usr/include/dnnl.h && echo 1))
 endif
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith \
@@ -83,7 +86,7 @@ $(BUILD)/sparsam: $(CLIOBJ) $(BUILD)/libsparsam.a
 # tests/test_ROOM.c may include any door: "room/room.h"
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libsparsam.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -Isrc -Itests -o $@ $< $(BUILD)/libsparsam.a $(shell pkg-config --libs cmocka) $(LIBS)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -Isrc -Itests -o $@ $< $(BUILD)/libsparsam.a $(shell $(PKG_CONFIG) --libs cmocka) $(LIBS)
 # what tests/*.sh load before the program
 $(BUILD)/tests/fault.so: tests/fault.c
 	@mkdir -p $(@D)

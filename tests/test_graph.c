@@ -214,8 +214,8 @@ static void compile_and_compare(struct running *r)
     OK(sp_program_print(&p, 1, &r->state, c, &err));
     print_harness(c, r);
     fclose(c);
-    snprintf(command, sizeof command, "cd %s && %s -std=c99 -O1 -Wall -Werror step.c -o step -lm && ./step > out", dir,
-             getenv("CC") ? getenv("CC") : "cc");
+    snprintf(command, sizeof command, "cd %s && %s -std=c99 -O1 -Wall -Werror step.c -o step -lm && %s ./step > out", dir,
+             getenv("CC") ? getenv("CC") : "cc", getenv("RUNNER") ? getenv("RUNNER") : "");
     assert_int_equal(system(command), 0);
     sp_exec_run(&r->x);
     snprintf(path, sizeof path, "%s/out", dir);

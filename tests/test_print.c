@@ -99,8 +99,8 @@ static void compile_and_compare(struct sp_live *l)
     assert_non_null(c);
     print_and_run(l, c);
     fclose(c);
-    snprintf(command, sizeof command, "cd %s && %s -std=c99 -O1 -Wall -Werror step.c -o step -lm && ./step > out", dir,
-             getenv("CC") ? getenv("CC") : "cc");
+    snprintf(command, sizeof command, "cd %s && %s -std=c99 -O1 -Wall -Werror step.c -o step -lm && %s ./step > out", dir,
+             getenv("CC") ? getenv("CC") : "cc", getenv("RUNNER") ? getenv("RUNNER") : "");
     assert_int_equal(system(command), 0);
     snprintf(path, sizeof path, "%s/out", dir);
     compare(l, path);
