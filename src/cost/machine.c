@@ -5,30 +5,65 @@
 
 #include <stdlib.h>
 #include <string.h>
-#ifdef __aarch64__
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__)
 #include <sys/auxv.h>
+#endif
+
+#if defined(__x86_64__)
+/* A feature counts when the processor names it and the system saves the registers it needs: a virtual machine or an
+ * old kernel may hide either one.  (Intel SDM volume 1, 13.2 and 14.3; volume 2, CPUID and XGETBV.) */
+enum { EAX, EBX, ECX, EDX };
+enum { OSXSAVE = 1 << 27, YMM = 0x6, ZMM = 0xE6, TILES = 0x60000 };
+static const struct { uint32_t leaf, part, reg, bits, state, feature; } cpuid_bits[] = {
+    { 7, 0, EBX, 1u << 5, YMM, SP_CPU_AVX2 },
+    { 1, 0, ECX, 1u << 12, YMM, SP_CPU_FMA },
+    { 1, 0, ECX, 1u << 29, YMM, SP_CPU_F16C },
+    { 7, 0, EBX, 1u << 16 /* F */ | 1u << 17 /* DQ */ | 1u << 30 /* BW */ | 1u << 31 /* VL */, ZMM, SP_CPU_AVX512 },
+    { 7, 0, ECX, 1u << 11, ZMM, SP_CPU_AVX512_VNNI },
+    { 7, 1, EAX, 1u << 5, ZMM, SP_CPU_AVX512_BF16 },
+    { 7, 0, EDX, 1u << 22 /* bf16 */ | 1u << 24 /* tiles */ | 1u << 25 /* int8 */, TILES, SP_CPU_AMX },
+};
+
+/* 0 for a leaf, or a part of leaf 7, that the processor does not have. */
+static uint32_t cpuid_register(uint32_t leaf, uint32_t part, uint32_t reg)
+{
+    uint32_t r[4];
+    if (part && (!__get_cpuid_count(leaf, 0, &r[EAX], &r[EBX], &r[ECX], &r[EDX]) || r[EAX] < part))
+        return 0;
+    return __get_cpuid_count(leaf, part, &r[EAX], &r[EBX], &r[ECX], &r[EDX]) ? r[reg] : 0;
+}
+
+/* XCR0: the register states that the system saves when threads change. */
+static uint32_t states_saved(void)
+{
+    uint32_t low, high;
+    if (!(cpuid_register(1, 0, ECX) & OSXSAVE))
+        return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
 #endif
 
 static uint32_t features_here(void)
 {
     uint32_t f = SP_CPU_DNNL;
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    f |= __builtin_cpu_supports("avx2") ? SP_CPU_AVX2 : 0;
-    f |= __builtin_cpu_supports("fma") ? SP_CPU_FMA : 0;
-    f |= __builtin_cpu_supports("avx2") ? SP_CPU_F16C : 0;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
-        f |= SP_CPU_AVX512;
-    f |= __builtin_cpu_supports("avx512vnni") ? SP_CPU_AVX512_VNNI : 0;
+    uint32_t saved = states_saved();
+    for (size_t i = 0; i < SP_COUNT(cpuid_bits); i++) {
+        uint32_t bits = cpuid_bits[i].bits, state = cpuid_bits[i].state;
+        if ((cpuid_register(cpuid_bits[i].leaf, cpuid_bits[i].part, cpuid_bits[i].reg) & bits) == bits && (saved & state) == state)
+            f |= cpuid_bits[i].feature;
+    }
 #elif defined(__aarch64__)
-    f |= SP_CPU_NEON;
+    f |= SP_CPU_NEON; /* every 64-bit Arm has it */
     f |= getauxval(AT_HWCAP) >> 20 & 1 ? SP_CPU_NEON_DOT : 0;
 #endif
     return f;
 }
 
-/* SPARSAM_CPU=portable, avx2, avx512 (all by default), each with ",-dnnl" behind. */
+/* SPARSAM_CPU=portable, avx2, avx512, neon (all by default), each with ",-dnnl" behind. */
 uint32_t sp_cpu_features(void)
 {
     const char *want = getenv("SPARSAM_CPU");
