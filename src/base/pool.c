@@ -8,6 +8,9 @@
  * process, is never waited for unless it holds a task.  It knows no task
  * dependencies and no stealing: a program is a straight line of steps.
  *
+ * Where one side writes a flag and then reads the other's, the write is an
+ * exchange: emulators of Arm let a load overtake a sequentially consistent store.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pthread.h>
@@ -132,7 +135,7 @@ static void publish(struct sp_pool *p, sp_task_fn *fn, void *arg, int64_t n)
     p->n = n;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
     uint64_t word = atomic_load(&p->word);
-    atomic_store(&p->word, (word / GENERATION + 1) * GENERATION | OPEN);
+    atomic_exchange(&p->word, (word / GENERATION + 1) * GENERATION | OPEN);
     int asleep = atomic_load(&p->sleepers);
     if (!asleep)
         return;
@@ -154,7 +157,7 @@ static void close_and_wait(struct sp_pool *p)
         relax();
     }
     pthread_mutex_lock(&p->lock);
-    atomic_store(&p->waiting, true);
+    atomic_exchange(&p->waiting, true);
     while (atomic_load(&p->word) & INSIDE)
         pthread_cond_wait(&p->end, &p->lock);
     atomic_store(&p->waiting, false);
