@@ -33,6 +33,8 @@ ALWAYS sp_vf from_f16(const uint16_t *p)
     return (sp_vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 #elif SP_W == 8 && defined(__F16C__)
     return (sp_vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+#elif SP_W == 4 && defined(__aarch64__)
+    return (sp_vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 #else
     sp_vf v;
     for (int i = 0; i < SP_W; i++)
@@ -45,6 +47,10 @@ ALWAYS sp_vf from_i8(const int8_t *p)
 {
 #if SP_W == 8 && defined(__AVX2__)
     return (sp_vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+#elif SP_W == 4 && defined(__aarch64__)
+    uint32_t four;
+    memcpy(&four, p, sizeof four);
+    return (sp_vf)vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))))));
 #else
     sp_vb b;
     memcpy(&b, p, sizeof b);
@@ -150,6 +156,20 @@ ALWAYS void pack_along(float *to, const int wide, struct source s, int64_t p0, i
 
 static const float zeros[SP_GEMM_DEPTH];
 
+#if SP_W == 4 && defined(__aarch64__)
+/* 4 by 4 numbers: to[q * wide] gets column q of the rows. */
+ALWAYS void turn_four(float *to, int wide, const float *const row[4], int64_t l)
+{
+    float32x4_t a = vld1q_f32(row[0] + l), b = vld1q_f32(row[1] + l), c = vld1q_f32(row[2] + l), d = vld1q_f32(row[3] + l);
+    float64x2_t even_ab = (float64x2_t)vtrn1q_f32(a, b), odd_ab = (float64x2_t)vtrn2q_f32(a, b);
+    float64x2_t even_cd = (float64x2_t)vtrn1q_f32(c, d), odd_cd = (float64x2_t)vtrn2q_f32(c, d);
+    vst1q_f32(to, (float32x4_t)vtrn1q_f64(even_ab, even_cd));
+    vst1q_f32(to + wide, (float32x4_t)vtrn1q_f64(odd_ab, odd_cd));
+    vst1q_f32(to + 2 * wide, (float32x4_t)vtrn2q_f64(even_ab, even_cd));
+    vst1q_f32(to + 3 * wide, (float32x4_t)vtrn2q_f64(odd_ab, odd_cd));
+}
+#endif
+
 /* 8 by 8 numbers from eight rows at l to out[0..8) * wide: to[q] gets column q of the rows. */
 ALWAYS void turn(float *to, int wide, const float *const row[8], int64_t l, bool half)
 {
@@ -181,6 +201,11 @@ ALWAYS void turn(float *to, int wide, const float *const row[8], int64_t l, bool
             _mm_storeu_ps(to + i * wide, _mm256_castps256_ps128(u[i]));
         else
             _mm256_storeu_ps(to + i * wide, u[i]);
+#elif SP_W == 4 && defined(__aarch64__)
+    for (int q = 0; q < (half ? 4 : 8); q += 4) {
+        turn_four(to + q, wide, row + q, l);
+        turn_four(to + 4 * wide + q, wide, row + q, l + 4);
+    }
 #else
     for (int i = 0; i < 8; i++)
         for (int j = 0; j < (half ? 4 : 8); j++)

@@ -103,7 +103,11 @@ static inline float sp_vtop(sp_vf v)
 }
 
 /* ---- f32 and bf16 rows ---- */
+#if SP_W == 4 && defined(__ARM_NEON)
+static inline sp_vf sp_vfrom_bf16(sp_vh h) { return (sp_vf)vshll_n_u16((uint16x4_t)h, 16); }
+#else
 static inline sp_vf sp_vfrom_bf16(sp_vh h) { return (sp_vf)(__builtin_convertvector(h, sp_vu) << 16); }
+#endif
 static inline sp_vh sp_vto_bf16(sp_vf v)
 {
     sp_vu u = (sp_vu)v, nan = (sp_vu)(v != v);
