@@ -141,7 +141,7 @@ programs: $(TESTS) $(EXAMPLES) $(BUILD)/tests/fault.so $(if $(wildcard src/api/m
 fuzzers: $(FUZZERS)
 
 unit: $(TESTS)                           ## unit tests alone, no set-up
-	@for t in $(TESTS); do echo "== $$t"; $$t || exit 1; done
+	@for t in $(TESTS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
 asan:                                    ## unit tests under the address and undefined-behaviour sanitizers
 	$(MAKE) unit $(ASAN)
 ubsan:                                   ## unit tests under the undefined-behaviour sanitizer alone
@@ -162,6 +162,29 @@ cover:                                   ## lines that unit tests execute, a roo
 	@tools/cover.sh build-cover
 bench: $(BENCHES)                        ## kernel rows and more, timed
 	@for b in $(BENCHES); do $$b || exit 1; done
+
+##@ Other processors, under an emulator (qemu-user; not part of check)
+# On an Arm machine itself, none of this is needed: plain make check.
+ARM64   := CC=aarch64-linux-gnu-gcc BUILD=build-arm64 DNNL=1 RUNNER=qemu-aarch64
+arm64:                                   ## builds for 64-bit Arm and runs the tests under an emulator
+	@tools/emulators.sh arm64
+	@export PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig; \
+	    $(MAKE) -s --no-print-directory $(JOBS) $(ARM64) all programs fuzzers && $(MAKE) -s --no-print-directory $(ARM64) emulated
+# Nehalem (2008): SSE4.2 and nothing above it.
+NOAVX   := RUNNER="qemu-x86_64 -cpu Nehalem"
+noavx:                                   ## runs the tests on an x86-64 without AVX, under an emulator
+	@tools/emulators.sh noavx
+	@$(MAKE) -s --no-print-directory $(JOBS) all programs fuzzers
+	@tools/noavx.sh $(BUILD)/obj $(BUILD)/sparsam
+	@$(MAKE) -s --no-print-directory $(NOAVX) emulated
+# Not kill.sh and disk.sh, which load a library into the program, nor install.sh.
+emulated:
+	@printf '#!/bin/sh\nexec %s "%s" "$$@"\n' '$(RUNNER)' '$(abspath $(BUILD)/sparsam)' > $(BUILD)/sparsam-emulated
+	@chmod +x $(BUILD)/sparsam-emulated; : > $(BUILD)/tally
+	@export PROGRAM='$(abspath $(BUILD)/sparsam-emulated)' RUNNER='$(RUNNER)' CC='$(CC)' TEST_SECONDS=1800; \
+	    tools/run_tests.sh run $(BUILD)/tally emulated $(TESTS) tests/verbs.sh tests/measure.sh tests/small.sh; \
+	    for f in $(FUZZERS); do tools/run_tests.sh one $(BUILD)/tally emulated $$f fuzz/corpus/$${f##*/fuzz_}; done
+	@tools/run_tests.sh sum $(BUILD)/tally
 
 ##@ Looking after the source
 rooms:                                   ## includes go through doors, as rooms.txt allows
@@ -199,9 +222,9 @@ $(BUILD)/sparsam.1: $(BUILD)/sparsam
 	$(BUILD)/sparsam --man > $@
 
 help:                                    ## this list
-	@awk -F'##' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z]+:.*## / { split($$1, g, ":"); printf "  make %-10s %s\n", g[1], $$2 }' Makefile
+	@awk -F'##' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9]+:.*## / { split($$1, g, ":"); printf "  make %-10s %s\n", g[1], $$2 }' Makefile
 
-.PHONY: all no-libraries demo check check-all run-sanitized programs fuzzers examples unit asan ubsan tsan fuzz cover \
+.PHONY: all no-libraries demo check check-all run-sanitized arm64 noavx emulated programs fuzzers examples unit asan ubsan tsan fuzz cover \
     bench rooms headers shape catalog setup clean install uninstall help
 .SECONDARY: $(BUILD)/header_example.c
 -include $(OBJ:.o=.d) $(CLIOBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/bench/*.d $(BUILD)/fuzz/*.d)

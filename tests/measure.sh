@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 set -u
 cd "$(dirname "$0")/.."
-program=$PWD/${BUILD:-build}/sparsam
+program=${PROGRAM:-$PWD/${BUILD:-build}/sparsam} # PROGRAM: an emulator starts it
 passed=0 failed=0
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT

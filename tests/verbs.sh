@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 set -u
 cd "$(dirname "$0")/.."
-program=$PWD/${BUILD:-build}/sparsam
+program=${PROGRAM:-$PWD/${BUILD:-build}/sparsam} # PROGRAM: an emulator starts it
 passed=0 failed=0
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
@@ -34,8 +34,10 @@ gives 0; says out "usage: sparsam VERB"
 gives 0 --help; says out "sparsam VERB --help"
 gives 0 --version; says out "^sparsam [0-9]"
 # start-up: neither oneDNN nor libxml2 is loaded before it is needed
-ldd "$program" >"$temp/out" 2>"$temp/err"
-! grep -q -e dnnl -e libxml2 "$temp/out"; ok "heavy libraries are not loaded at start-up" $?
+if [ -z "${PROGRAM:-}" ]; then
+    ldd "$program" >"$temp/out" 2>"$temp/err"
+    grep -q jansson "$temp/out" && ! grep -q -e dnnl -e libxml2 "$temp/out"; ok "heavy libraries are not loaded at start-up" $?
+fi
 gives 2 no-such-verb; says err "no-such-verb"
 gives 2 techniqes; says err 'did you mean "sparsam techniques"'
 gives 2 techniqes --json; says err "no verb"; says out '"code": "USAGE"'; says out '"schema": "sparsam.error/1"'; parses

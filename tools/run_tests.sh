@@ -8,6 +8,7 @@
 # A program may count by itself: cmocka's closing lines, or a last line of the
 # form "N passed, N failed, N skipped".  Any other counts as one test.  A
 # program that crashes, or runs longer than TEST_SECONDS, is one more failure.
+# RUNNER, if set, starts the programs that are not scripts: an emulator.
 # SPDX-License-Identifier: Apache-2.0
 set -u
 TEST_SECONDS=${TEST_SECONDS:-240}
@@ -33,7 +34,10 @@ run() { # label, name, command...
     shift 2
     log=$(mktemp)
     began=$(date +%s)
-    timeout "$TEST_SECONDS" "$@" >"$log" 2>&1
+    case $1 in
+    *.sh) timeout "$TEST_SECONDS" "$@" >"$log" 2>&1 ;;
+    *) timeout "$TEST_SECONDS" ${RUNNER:-} "$@" >"$log" 2>&1 ;;
+    esac
     status=$?
     counts=$(count "$log")
     echo "$counts" >>"$tally"
