@@ -49,7 +49,7 @@ static enum sp_status make_list(struct list *k, const struct sp_live *l, struct 
         if (e->kind == SP_STATE_PARAM || (e->kind == SP_STATE_MOMENT && !shared))
             whole &= put(k, l, e, 0);
         if (e->kind == SP_STATE_GRAD && shared)
-            whole &= put(k, l, e, 'm') & put(k, l, e, 'v');
+            whole &= put(k, l, e, 'm'), whole &= put(k, l, e, 'v');
     }
     return k->at && whole ? SP_OK : sp_fail(err, SP_NOMEM, "no memory for a list of %d tensors", s->n);
 }
