@@ -95,6 +95,33 @@ if command -v sqlite3 >/dev/null 2>&1; then
     gives 1 report --verify; says err "event 2 was changed"
 fi
 
+# rates are measured once, kept, read back
+if command -v sqlite3 >/dev/null 2>&1 && command -v jq >/dev/null 2>&1; then
+    export SPARSAM_LEDGER="$temp/rates.db"
+    yes 'the quick brown fox jumps over the lazy dog' | head -400 >"$temp/text.txt"
+    predict() { gives 0 train --predict --json --data "$temp/text.txt" --tokenizer bytes --layers 1 --width 32 --heads 2 --context 32 --steps 100; jq .predicted.time_s.likely "$temp/out"; }
+    first=$(predict)
+    [ "$(sqlite3 "$SPARSAM_LEDGER" "SELECT count(*) > 9 AND min(how = 'meter') FROM rate")" = 1 ]; ok "a prediction keeps the rates it measured" $?
+    [ "$(predict)" = "$first" ]; ok "the next one reads them back" $?
+    sqlite3 "$SPARSAM_LEDGER" "UPDATE rate SET flops_per_s = flops_per_s / 1000, bytes_per_s = bytes_per_s / 1000"
+    predict | jq -e ". > 500 * $first" >/dev/null; ok "and believes them" $?
+    sqlite3 "$SPARSAM_LEDGER" "UPDATE rate SET machine = machine || ' of old'"
+    predict | jq -e ". < 100 * $first" >/dev/null; ok "those of another version or machine are not used" $?
+    sqlite3 "$SPARSAM_LEDGER" "UPDATE rate SET flops_per_s = flops_per_s / 1000, bytes_per_s = bytes_per_s / 1000"
+    gives 0 machine --measure; says out "f32  gemm"
+    predict | jq -e ". < 100 * $first" >/dev/null; ok "--measure renews them" $?
+    gives 0 machine --json; jq -e '.rates | length > 9 and all(.how == "meter")' "$temp/out" >/dev/null; ok "and shows them" $?
+    export SPARSAM_LEDGER="$temp/ledger.db"
+fi
+
+# the building's share
+gives 0 machine --pue 1.5; says out "1.50 W for each watt"
+gives 2 machine --pue 0.5; says err "pue"
+gives 125 measure --pue 99 true
+if command -v jq >/dev/null 2>&1; then
+    "$program" measure --json --pue 2 -- true 2>"$temp/err" >"$temp/out"; jq -e '.measured.energy_j.how == "assumed"' "$temp/out" >/dev/null; ok "energy with a building is assumed" $?
+fi
+
 # the machine
 gives 0 machine; says out "Sensors:"; says out "gemm.portable"; says out "wall time"
 gives 0 machine --zone FR --json; says out '"schema": "sparsam.machine/1"'; says out '"zone": "FR"'

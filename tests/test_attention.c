@@ -178,6 +178,8 @@ static void tables_are_cosines_and_sines(void **unused)
                                              .scaling = 2 }, 1);
     check_table((struct sp_rope_table_args){ .max = 5000, .dim = 128, .base = 10000, .factor = 4, .low = 1, .high = 32, .original = 4096,
                                              .scaling = 3 }, 0.1 * log(4) + 1);
+    check_table((struct sp_rope_table_args){ .max = 5000, .dim = 64, .base = 1000000, .factor = 40, .low = 1, .high = 32, .original = 4096, .size = 0.921,
+                                             .scaling = 3 }, 0.921);
 }
 
 /* Scores depend on the distance alone, and turning back restores. */

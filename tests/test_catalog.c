@@ -108,6 +108,8 @@ static void completes_machines(void **state)
     assert_int_equal(sp_catalog_machine(c, NULL, &v, &err), SP_OK);
     assert_int_equal(v.co2e_how, SP_HOW_ASSUMED);
     assert_true(v.idle_w > 0 && v.embodied_g_per_hour < 1);
+    near(v.idle_w + 2 * v.watts_thread, 2 * 3.42448 * 1.25, 1e-4); /* the middle of 98 server processors in the table, by awk */
+    assert_true(v.power_how == SP_HOW_ASSUMED && strstr(v.power_source, "98 amd"));
     assert_int_equal(sp_catalog_machine(c, NULL, &own, &err), SP_OK); /* what is set is kept */
     near(own.idle_w, 7, 0);
     near(own.price_per_kwh, 0.1, 0);

@@ -193,12 +193,24 @@ static void features_are_masked(void **state)
     assert_int_equal(m.features, 0);
 }
 
+/* 1 changes nothing; else all is scaled and known no better than an assumption. */
+static void a_building_takes_its_share(void **state)
+{
+    struct sp_machine m = { .pue = 1 };
+    struct sp_figure f = sp_range(1, 2, 3, SP_HOW_COUNTER), g = sp_with_building(f, &m);
+    (void)state;
+    assert_true(g.low == 1 && g.likely == 2 && g.high == 3 && g.how == SP_HOW_COUNTER);
+    m.pue = 1.5;
+    g = sp_with_building(f, &m);
+    assert_true(g.low == 1.5 && g.likely == 3 && g.high == 4.5 && g.how == SP_HOW_ASSUMED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_are_ranges), cmocka_unit_test(costs_add_and_peaks_do_not), cmocka_unit_test(json_goes_both_ways),
         cmocka_unit_test(json_is_checked), cmocka_unit_test(hows_have_names), cmocka_unit_test(prices), cmocka_unit_test(rates_are_found),
-        cmocka_unit_test(features_are_masked),
+        cmocka_unit_test(features_are_masked), cmocka_unit_test(a_building_takes_its_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

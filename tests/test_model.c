@@ -108,6 +108,33 @@ static void rope_is_read_old_and_new(void **u)
     assert_true(c.rope_scaling == SP_SCALING_NONE && c.n_eos == 3 && c.eos[2] == 7 && c.rope_theta == 10000);
 }
 
+/* Hugging Face's keys, their defaults, and back; sizes by hand: 0.1 ln 4 + 1, and (0.0707 ln 40 + 1) / (0.1 ln 40 + 1). */
+static const struct { const char *scaling; double factor, low, high, original, size; } yarns[] = {
+    { "\"rope_type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":32768", 4, 1, 32, 32768, 0 },
+    { "\"type\":\"yarn\",\"original_max_position_embeddings\":8192", 8, 1, 32, 8192, 0 },
+    { "\"type\":\"yarn\",\"factor\":2,\"attention_factor\":1.25,\"beta_fast\":16,\"beta_slow\":2", 2, 2, 16, 65536, 1.25 },
+    { "\"type\":\"yarn\",\"factor\":40,\"mscale\":0.707,\"mscale_all_dim\":1.0,\"original_max_position_embeddings\":4096", 40, 1, 32, 4096, 0.921047 },
+};
+
+static void yarn_is_read_and_written(void **u)
+{
+    (void)u;
+    for (size_t i = 0; i < SP_COUNT(yarns); i++) {
+        struct sp_model_config c, again;
+        char text[300];
+        snprintf(text, sizeof text, "{\"model_type\":\"llama\",\"max_position_embeddings\":65536,\"rope_scaling\":{%s}}", yarns[i].scaling);
+        OK(parse(text, &c));
+        assert_int_equal(c.rope_scaling, SP_SCALING_YARN);
+        assert_true(c.rope_factor == yarns[i].factor && c.rope_low == yarns[i].low && c.rope_high == yarns[i].high);
+        assert_true(c.rope_original == yarns[i].original && fabs(c.rope_size - yarns[i].size) < 1e-6);
+        json_t *j = sp_model_config_json(&c, SP_F32);
+        OK(sp_model_config_parse(&again, j, &err));
+        json_decref(j);
+        assert_true(again.rope_scaling == c.rope_scaling && again.rope_factor == c.rope_factor && again.rope_original == c.rope_original);
+        assert_true(again.rope_low == c.rope_low && again.rope_high == c.rope_high && fabs(again.rope_size - c.rope_size) < 1e-12);
+    }
+}
+
 /* Each is refused with a sentence that holds `says`. */
 static const struct { const char *text, *says; enum sp_status st; } bad_config[] = {
     { "{\"model_type\":\"bert\"}", "bert", SP_UNSUPPORTED },
@@ -118,7 +145,9 @@ static const struct { const char *text, *says; enum sp_status st; } bad_config[]
     { "{\"model_type\":\"llama\",\"num_hidden_layers\":0}", "num_hidden_layers", SP_FORMAT },
     { "{\"model_type\":\"llama\",\"hidden_size\":1e12}", "hidden_size", SP_FORMAT },
     { "{\"model_type\":\"llama\",\"hidden_size\":\"64\"}", "hidden_size", SP_FORMAT },
-    { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", "yarn", SP_UNSUPPORTED },
+    { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"factor\":4}}", "longrope", SP_UNSUPPORTED },
+    { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"beta_fast\":1}}", "beta_slow", SP_FORMAT },
+    { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"yarn\",\"truncate\":false}}", "truncate", SP_UNSUPPORTED },
     { "{\"model_type\":\"llama\",\"hidden_act\":\"relu6\"}", "relu6", SP_UNSUPPORTED },
     { "{\"model_type\":\"gpt2\",\"n_head\":7}", "divide", SP_SHAPE },
     { "{\"model_type\":\"llama\",\"eos_token_id\":[1,-2]}", "eos_token_id", SP_FORMAT },
@@ -465,7 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameters_as_published), cmocka_unit_test(writing_loses_nothing), cmocka_unit_test(rope_is_read_old_and_new),
-        cmocka_unit_test(bad_configurations_are_refused), cmocka_unit_test(shared_configurations),
+        cmocka_unit_test(yarn_is_read_and_written), cmocka_unit_test(bad_configurations_are_refused), cmocka_unit_test(shared_configurations),
         cmocka_unit_test(hostile_headers_are_refused), cmocka_unit_test(sound_headers_are_read), cmocka_unit_test(lying_lengths_are_refused),
         cmocka_unit_test(folders_come_back_bit_for_bit), cmocka_unit_test(fresh_weights_have_their_spread), cmocka_unit_test(foreign_folders),
         cmocka_unit_test(hostile_indexes_are_refused), cmocka_unit_test(allocations_fail),

@@ -3,7 +3,8 @@
  *
  * Power: a known processor's rated power, times what a plug sees over it, shared
  * by its threads; idle by the load curve of servers of its maker and time.  A
- * processor that is not in the table counts as its maker's median server.
+ * processor that is not in the table counts as its maker's median server, or
+ * where no such server is known as its maker's median server processor.
  * In a virtual machine the share is that of its threads.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 #include <strings.h>
 #include "inner.h"
 
-enum { NEWEST = 2021 }; /* first year of the newest era in server_power.csv */
+enum { NEWEST = 2021, RATED_MAX = 1024 }; /* NEWEST: first year of the newest era in server_power.csv */
 
 static double likely(const struct sp_catalog *c, const char *name)
 {
@@ -46,9 +47,43 @@ static void power_of_processor(const struct sp_catalog *c, const struct sp_proce
              likely(c, "wall_over_tdp"), s ? s->make : "?", s ? s->era : "");
 }
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int rated(const struct sp_processor *rows, int n, const char *make, double *to, int count)
+{
+    for (int i = 0; i < n && count < RATED_MAX; i++) {
+        const char *of = make_of(rows[i].name);
+        if (of && !strcmp(of, make) && !strcmp(rows[i].class, "server") && rows[i].year >= NEWEST && rows[i].tdp_w > 0)
+            to[count++] = rows[i].tdp_w / threads_of(&rows[i]);
+    }
+    return count;
+}
+
+/* Rated watts a thread of the maker's newer server processors, where nobody published watts of whole servers. */
+static bool power_of_processors(const struct sp_catalog *c, const char *make, const struct sp_server_power *own, struct sp_machine *m)
+{
+    double watts[RATED_MAX];
+    int n = rated(c->processor, c->processors, make, watts, 0);
+    n = rated(sp_processor_rows, sp_processor_rows_n, make, watts, n);
+    if (!n)
+        return false;
+    qsort(watts, (size_t)n, sizeof *watts, by_value);
+    double median = (watts[(n - 1) / 2] + watts[n / 2]) / 2;
+    set_power(m, median * likely(c, "wall_over_tdp"), own ? own->load[0] : 0.25, SP_HOW_ASSUMED);
+    snprintf(m->power_source, sizeof m->power_source, "not in the table: median of %d %s server processors since %d, %.2f W a thread, at the plug x %g",
+             n, make, NEWEST, median, likely(c, "wall_over_tdp"));
+    return true;
+}
+
 static void power_of_maker(const struct sp_catalog *c, const char *make, struct sp_machine *m)
 {
     const struct sp_server_power *own = sp_catalog_server(c, make, NEWEST), *s = own;
+    if ((!s || s->full_w_thread <= 0) && power_of_processors(c, make, own, m))
+        return;
     if (!s || s->full_w_thread <= 0)
         s = sp_catalog_server(c, "intel", NEWEST);
     if (!s || s->full_w_thread <= 0)

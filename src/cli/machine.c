@@ -1,7 +1,8 @@
 /* cli/machine.c - this machine as the working verbs see it: features, prices,
- * and rates measured in a moment.
+ * and rates measured in a moment, once: the ledger keeps them with the machine.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sparsam.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ enum sp_status work_machine(const struct verb_common *c, struct sp_machine *m, s
     here.price_per_kwh = c->place.price_per_kwh >= 0 ? c->place.price_per_kwh : 0;
     here.price_how = SP_HOW_CATALOGUE;
     here.price_per_hour = c->place.price_per_hour >= 0 ? c->place.price_per_hour : 0;
+    here.pue = c->place.pue;
     if (c->place.currency)
         snprintf(here.currency, sizeof here.currency, "%.3s", c->place.currency);
     TRY(sp_catalog_open(&facts, err));
@@ -58,7 +60,7 @@ static void collect(const struct sp_live *l, enum sp_run run, struct sp_rates *r
                 flops += p->step[j].flops;
                 bytes += p->step[j].bytes;
             }
-        struct sp_rate r = { .how = SP_HOW_COUNTER };
+        struct sp_rate r = { .how = SP_HOW_METER };
         bool products = !strncmp(p->step[i].kernel->name, "gemm", 4) || !strncmp(p->step[i].kernel->name, "attention", 9);
         snprintf(r.row, sizeof r.row, "%s", p->step[i].row->name);
         if (seconds <= 0)
@@ -170,7 +172,7 @@ static enum sp_status wait_for(pid_t child, int from, struct probed *p, struct s
     return whole ? SP_OK : sp_fail(err, SP_IO, "the process that measures rates ended early");
 }
 
-enum sp_status work_probe(const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates, struct sp_err *err)
+static enum sp_status probe(const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates, struct sp_err *err)
 {
     int fd[2];
     struct probed *p = sp_zalloc(1, sizeof *p);
@@ -198,4 +200,54 @@ enum sp_status work_probe(const struct sp_machine *m, enum sp_format compute, st
             sp_rates_put(rates, &p->rates.at[i]);
     sp_free(p);
     return st;
+}
+
+/* ---- rates kept in the ledger ---- */
+
+enum { KEY_MAX = 320 };
+
+/* What they hold for: another machine, another use of it or another version has rates of its own. */
+static void rates_key(const struct sp_machine *m, enum sp_format compute, char *buf, size_t cap)
+{
+    snprintf(buf, cap, "%s; %s; features %x; %d threads; %s; sparsam %s", m->name, m->cpu, (unsigned)m->features, m->threads, sp_formats[compute].name,
+             SPARSAM_VERSION);
+}
+
+void work_rates_kept(const struct verb_common *c, const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates)
+{
+    char path[4096], key[KEY_MAX];
+    const char *where = sp_verb_ledger_path(c, path, sizeof path);
+    struct sp_ledger *l;
+    struct sp_err ignored = { 0 };
+    if (!where || !sp_is_file(where) || sp_ledger_open(&l, where, &ignored))
+        return;
+    rates_key(m, compute, key, sizeof key);
+    sp_ledger_rates_get(l, key, rates, &ignored);
+    sp_ledger_close(l);
+}
+
+static void keep_rates(const struct verb_common *c, const struct sp_machine *m, enum sp_format compute, const struct sp_rates *rates)
+{
+    char path[4096], key[KEY_MAX];
+    const char *where = sp_verb_ledger_path(c, path, sizeof path);
+    struct sp_ledger *l = NULL;
+    struct sp_err err = { 0 };
+    if (!where)
+        return;
+    rates_key(m, compute, key, sizeof key);
+    if (sp_ledger_open(&l, where, &err) || sp_ledger_rates_put(l, key, rates, &err))
+        sp_log(SP_LOG_WARN, "measured rates are not kept: %s", err.what);
+    sp_ledger_close(l);
+}
+
+enum sp_status work_rates(const struct verb_common *c, const struct sp_machine *m, enum sp_format compute, bool anew, struct sp_rates *rates, struct sp_err *err)
+{
+    *rates = (struct sp_rates){ 0 };
+    if (!anew)
+        work_rates_kept(c, m, compute, rates);
+    if (rates->n)
+        return SP_OK;
+    TRY(probe(m, compute, rates, err));
+    keep_rates(c, m, compute, rates);
+    return SP_OK;
 }

@@ -65,7 +65,7 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
     if (w->link)
         TRY(sp_train_shape_share(&shape, sp_link_rank(w->link), sp_link_ranks(w->link), err));
     TRY(sp_step_train(&w->config, &shape, &w->machine, NULL, NULL, &w->job, err));
-    return work_probe(&w->machine, shape.compute, &w->rates, err);
+    return sp_link_rank(w->link) ? SP_OK : work_rates(c, &w->machine, shape.compute, false, &w->rates, err); /* the first predicts for all */
 }
 
 /* Ranks on one machine share its processors; what machines cost is that of all of them (taken to be alike). */

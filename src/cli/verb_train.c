@@ -39,6 +39,7 @@ static enum sp_status count_only(struct verb_call *call, struct train_options *o
     TRY(work_machine(&call->common, &m, err));
     TRY(sp_recipe_config(&o->recipe, 0, &c, err));
     struct sp_train_shape t = sp_train_shape_of(&o->recipe, &c);
+    work_rates_kept(&call->common, &m, t.compute, &rates);
     double began = sp_now();
     TRY(sp_step_train(&c, &t, &m, NULL, NULL, &job, err));
     double took = sp_now() - began;
@@ -52,7 +53,7 @@ static enum sp_status count_only(struct verb_call *call, struct train_options *o
                                  count_json(&job.program[SP_RUN_MICRO].count), "nodes", (json_int_t)job.nodes, "counted_in_s", took);
     } else {
         show_count(&job);
-        show_cost(stdout, "Predicted, with rates that nobody measured for this shape:", &cost);
+        show_cost(stdout, rates.n ? "Predicted, with rates measured here:" : "Predicted, with rates that nobody measured here:", &cost);
     }
     sp_job_clear(&job);
     return SP_OK;

@@ -18,9 +18,12 @@
 /* ---- machine.c: this machine, with zone and prices of the call ---- */
 enum sp_status work_machine(const struct verb_common *c, struct sp_machine *m, struct sp_err *err);
 double work_process_bytes(void);             /* resident now */
-/* Rates of the kernel rows this machine picks, from a short profiled run of two small models (about half a second), in a
- * process of its own so that its memory is not this one's. */
-enum sp_status work_probe(const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates, struct sp_err *err);
+/* Rates of the kernel rows this machine picks: those kept in the ledger for this machine, use and version, else (or anew)
+ * from a short profiled run of two small models (about a second) in a process of its own, so that its memory is not this
+ * one's; then they are kept. */
+enum sp_status work_rates(const struct verb_common *c, const struct sp_machine *m, enum sp_format compute, bool anew, struct sp_rates *rates, struct sp_err *err);
+/* Only those kept; none is no error. */
+void work_rates_kept(const struct verb_common *c, const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates);
 
 /* ---- text.c: documents and tokens ---- */
 struct work_text {

@@ -66,6 +66,8 @@ struct sp_rates { int n; struct sp_rate at[SP_RATES_MAX]; };
 const struct sp_rate *sp_rates_find(const struct sp_rates *r, const char *row);
 void sp_rates_put(struct sp_rates *r, const struct sp_rate *rate);
 
+/* What the building takes for it; with a PUE other than 1 the figure is known as well as that: assumed. */
+struct sp_figure sp_with_building(struct sp_figure f, const struct sp_machine *m);
 /* Completes a cost whose time_s and cpu_s are known: energy by the machine's power model where no counter gave it,
  * then device hours, CO2e, embodied CO2e, money. */
 void sp_cost_price(struct sp_cost *c, const struct sp_machine *m);

@@ -36,11 +36,19 @@ static struct sp_figure factor(double v, enum sp_how how)
     return how == SP_HOW_ASSUMED ? sp_range(0.3 * v, v, 1.6 * v, how) : sp_exact(v, SP_HOW_CATALOGUE);
 }
 
+struct sp_figure sp_with_building(struct sp_figure f, const struct sp_machine *m)
+{
+    if (!(m->pue > 0) || m->pue == 1)
+        return f;
+    f = sp_figure_scale(f, m->pue);
+    f.how = f.how > SP_HOW_ASSUMED ? f.how : SP_HOW_ASSUMED;
+    return f;
+}
+
 void sp_cost_price(struct sp_cost *c, const struct sp_machine *m)
 {
-    double pue = m->pue > 0 ? m->pue : 1;
     if (!(c->energy_j.high > 0) && (m->idle_w > 0 || m->watts_thread > 0))
-        c->energy_j = sp_figure_scale(modelled_energy(c, m), pue);
+        c->energy_j = sp_with_building(modelled_energy(c, m), m);
     struct sp_figure kwh = sp_figure_scale(c->energy_j, 1 / 3.6e6), hours = sp_figure_scale(c->time_s, 1.0 / 3600);
     c->device_hours = hours;
     if (m->co2e_g_per_kwh > 0)

@@ -64,8 +64,9 @@ struct sp_embed_args { const int32_t *ids; const void *table; void *y; int64_t m
 /* dtable = acc + sum of dy rows by id; each task owns a range of columns. */
 struct sp_embed_back_args { const int32_t *ids; const void *dy; const float *acc; float *dtable; int64_t m, n, rows; float scale; int32_t dy_format; };
 /* table[max, dim/2, 2] = cos, sin of position * inverse frequency base^(-2j/dim).  scaling: 0 none, 1 linear, 2 llama3
- * (low, high: frequency factors), 3 yarn (low, high: beta slow 1, beta fast 32); factor, original: length before. */
-struct sp_rope_table_args { float *table; int64_t max, dim; double base, factor, low, high, original; int32_t scaling; };
+ * (low, high: frequency factors), 3 yarn (low, high: beta slow 1, beta fast 32); factor, original: length before;
+ * size: what cosines and sines are multiplied by, 0: 1, with yarn 0.1 ln(factor) + 1. */
+struct sp_rope_table_args { float *table; int64_t max, dim; double base, factor, low, high, original, size; int32_t scaling; };
 /* Rotates the first heads*dim columns of x[m, ldx] by row *past + i % t of table[max, dim/2, 2] (past NULL: 0; kept
  * below max); back: inverse.  Further columns (to the smaller of ldx, ldy) are copied.  y may be x.
  * interleaved: pairs (2j, 2j+1), else (j, j + dim/2). */

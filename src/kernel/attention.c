@@ -154,7 +154,7 @@ const struct sp_kernel sp_kernel_rope = {
 #define T(kind, field) F(sp_rope_table_args, kind, field)
 static const struct sp_field table_fields[] = {
     P(sp_rope_table_args, OUT, table, "float *"), T(I64, max), T(I64, dim), T(F64, base), T(F64, factor), T(F64, low),
-    T(F64, high), T(F64, original), T(I32, scaling), { NULL },
+    T(F64, high), T(F64, original), T(F64, size), T(I32, scaling), { NULL },
 };
 
 static int64_t table_tasks(const void *args, int phase)

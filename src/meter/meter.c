@@ -97,16 +97,15 @@ static double idle_share(const struct sp_meter *m, const struct sp_cost *c)
 static void fill(const struct sp_meter *m, struct reading d, double peak, struct sp_cost *out)
 {
     struct sp_cost c = { 0 };
-    double pue = m->machine.pue > 0 ? m->machine.pue : 1;
     c.time_s = sp_exact(d.wall, SP_HOW_COUNTER);
     c.cpu_s = sp_exact(d.cpu, SP_HOW_COUNTER);
     c.memory_peak = sp_exact(peak, SP_HOW_COUNTER);
     if (m->with_rapl)
-        c.energy_j = sp_figure_scale(sp_exact(d.rapl + d.nvml, SP_HOW_COUNTER), pue);
+        c.energy_j = sp_with_building(sp_exact(d.rapl + d.nvml, SP_HOW_COUNTER), &m->machine);
     sp_cost_price(&c, &m->machine); /* models the energy that no counter gave */
     if (m->with_nvml && !m->with_rapl) {
         struct sp_cost again = c;
-        again.energy_j = sp_figure_add(c.energy_j, sp_figure_scale(sp_exact(d.nvml, SP_HOW_COUNTER), pue));
+        again.energy_j = sp_figure_add(c.energy_j, sp_with_building(sp_exact(d.nvml, SP_HOW_COUNTER), &m->machine));
         sp_cost_price(&again, &m->machine);
         c = again;
     }

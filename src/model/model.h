@@ -36,7 +36,7 @@ struct sp_model_config {
     int64_t window;                /* sliding attention; 0: none                              */
     enum sp_unary activation;
     double norm_eps, initializer_range, dropout;
-    double rope_theta, rope_factor, rope_low, rope_high, rope_original;
+    double rope_theta, rope_factor, rope_low, rope_high, rope_original, rope_size; /* size: of cosines and sines, 0: the rule */
     enum sp_rope_scaling rope_scaling;
     int64_t bos; int n_eos; int64_t eos[SP_EOS_MAX]; /* bos -1: none                          */
 };

@@ -2,11 +2,39 @@
  * key-value heads, gated feed-forward (Touvron et al. 2023; Grattafiori et al. 2024).
  * Mistral (a window) and Qwen2 (biases on q, k, v) differ by a field.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <string.h>
 
 #include "builder.h"
 
 /* ---- configuration ---- */
+
+static double yarn_size(double factor, double by)
+{
+    return factor > 1 ? 0.1 * by * log(factor) + 1 : 1;
+}
+
+/* Peng et al. 2023, with the keys of Hugging Face: attention_factor, else mscale over mscale_all_dim, else by the factor. */
+static enum sp_status read_yarn(struct sp_model_config *c, const json_t *r, struct sp_err *err)
+{
+    double own, all;
+    bool whole;
+    TRY(sp_json_real(r, "original_max_position_embeddings", 1, 1e9, (double)c->context, &c->rope_original, err));
+    TRY(sp_json_real(r, "factor", 1e-6, 1e6, (double)c->context / c->rope_original, &c->rope_factor, err));
+    TRY(sp_json_real(r, "beta_slow", 1e-6, 1e6, 1, &c->rope_low, err));
+    TRY(sp_json_real(r, "beta_fast", 1e-6, 1e6, 32, &c->rope_high, err));
+    TRY(sp_json_real(r, "attention_factor", 0, 1e6, 0, &c->rope_size, err));
+    TRY(sp_json_real(r, "mscale", 0, 1e6, 0, &own, err));
+    TRY(sp_json_real(r, "mscale_all_dim", 0, 1e6, 0, &all, err));
+    TRY(sp_json_bool(r, "truncate", true, &whole, err));
+    if (!whole)
+        return sp_fail(err, SP_UNSUPPORTED, "yarn with \"truncate\": false isn't supported");
+    if (c->rope_low >= c->rope_high)
+        return sp_fail(err, SP_FORMAT, "yarn's beta_slow %g must be below its beta_fast %g", c->rope_low, c->rope_high);
+    if (!(c->rope_size > 0) && own > 0 && all > 0)
+        c->rope_size = yarn_size(c->rope_factor, own) / yarn_size(c->rope_factor, all);
+    return SP_OK;
+}
 
 static enum sp_status read_scaling(struct sp_model_config *c, const json_t *r, struct sp_err *err)
 {
@@ -18,10 +46,12 @@ static enum sp_status read_scaling(struct sp_model_config *c, const json_t *r, s
     int i = 0;
     while (i < (int)SP_COUNT(names) && strcmp(type, names[i]))
         i++;
-    if (i == SP_SCALING_YARN || i == (int)SP_COUNT(names))
-        return sp_fail(err, SP_UNSUPPORTED, "rotary scaling \"%.40s\" isn't supported; default, linear and llama3 are", type);
+    if (i == (int)SP_COUNT(names))
+        return sp_fail(err, SP_UNSUPPORTED, "rotary scaling \"%.40s\" isn't supported; default, linear, llama3 and yarn are", type);
     c->rope_scaling = (enum sp_rope_scaling)i;
     TRY(sp_json_real(r, "rope_theta", 1.001, 1e12, c->rope_theta, &c->rope_theta, err));
+    if (i == SP_SCALING_YARN)
+        return read_yarn(c, r, err);
     TRY(sp_json_real(r, "factor", 1e-6, 1e6, 1, &c->rope_factor, err));
     TRY(sp_json_real(r, "low_freq_factor", 1e-6, 1e6, 1, &c->rope_low, err));
     TRY(sp_json_real(r, "high_freq_factor", 1e-6, 1e6, 4, &c->rope_high, err));
@@ -84,6 +114,17 @@ static enum sp_status llama_read(struct sp_model_config *c, const char *type, co
     return slides ? sp_json_int(j, "sliding_window", 1, 1 << 30, 0, &c->window, err) : SP_OK;
 }
 
+static json_t *yarn_json(const struct sp_model_config *c)
+{
+    json_t *r = json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "yarn", "factor", c->rope_factor, "beta_slow", c->rope_low, "beta_fast",
+                          c->rope_high, "original_max_position_embeddings", (json_int_t)c->rope_original);
+    if (r && c->rope_size > 0 && json_object_set_new(r, "attention_factor", json_real(c->rope_size))) {
+        json_decref(r);
+        return NULL;
+    }
+    return r;
+}
+
 static int write_rope(const struct sp_model_config *c, json_t *j)
 {
     int bad = json_object_set_new(j, "rope_theta", json_real(c->rope_theta));
@@ -91,6 +132,7 @@ static int write_rope(const struct sp_model_config *c, json_t *j)
         return bad;
     json_t *r = c->rope_scaling == SP_SCALING_LINEAR
                     ? json_pack("{s:s, s:f}", "rope_type", "linear", "factor", c->rope_factor)
+                : c->rope_scaling == SP_SCALING_YARN ? yarn_json(c)
                     : json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "llama3", "factor", c->rope_factor, "low_freq_factor",
                                 c->rope_low, "high_freq_factor", c->rope_high, "original_max_position_embeddings",
                                 (json_int_t)c->rope_original);
@@ -135,7 +177,7 @@ static sp_ref rope_state(struct sp_builder *s)
 static void fill_rope(struct sp_builder *s)
 {
     const struct sp_model_config *c = s->c;
-    struct sp_attr attr = { .format = -1, .f = { c->rope_theta, c->rope_factor, c->rope_low, c->rope_high, c->rope_original } };
+    struct sp_attr attr = { .format = -1, .f = { c->rope_theta, c->rope_factor, c->rope_low, c->rope_high, c->rope_original, c->rope_size } };
     attr.i[SP_ROPE_TABLE_MAX] = s->b->positions;
     attr.i[SP_ROPE_TABLE_DIM] = c->head_dim;
     attr.i[SP_ROPE_TABLE_SCALING] = c->rope_scaling;

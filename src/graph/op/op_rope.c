@@ -1,7 +1,7 @@
 /* graph/op/op_rope.c - rotary positions (Su et al. 2021).
  *
  * rope_table  no input; out f32[max, dim]: cos and sin of every position and pair of dimensions
- *             attr i: SP_ROPE_TABLE_*; f: base, factor, low, high, original (see kernel/args.h)
+ *             attr i: SP_ROPE_TABLE_*; f: base, factor, low, high, original, size (see kernel/args.h)
  * rope        inputs x[m, >= heads*dim], table, past i32 (optional, one number); out like x
  *             attr i: SP_ROPE_*.  The first heads*dim columns turn, further columns stay, so q and k of a packed
  *             matrix are turned in place.  Row i stands at position past + i % t.
@@ -23,6 +23,8 @@ static enum sp_status table_shape(struct sp_node *n, const struct sp_type *in, s
     if (i[SP_ROPE_TABLE_SCALING] > 1 && !(n->attr.f[2] > 0 && n->attr.f[3] > n->attr.f[2] && n->attr.f[4] > 0))
         return sp_fail(err, SP_SHAPE, "rope_table: low %g, high %g, original %g, wanted 0 < low < high and original > 0",
                        n->attr.f[2], n->attr.f[3], n->attr.f[4]);
+    if (!(n->attr.f[5] >= 0))
+        return sp_fail(err, SP_SHAPE, "rope_table: size %g, wanted 0 or more", n->attr.f[5]);
     n->out[0] = SP_TYPE(SP_F32, i[SP_ROPE_TABLE_MAX], i[SP_ROPE_TABLE_DIM]);
     return SP_OK;
 }
@@ -41,6 +43,7 @@ static void table_args(const struct sp_node *n, const struct sp_type *in, void *
     a->max = n->attr.i[SP_ROPE_TABLE_MAX], a->dim = n->attr.i[SP_ROPE_TABLE_DIM];
     a->scaling = (int32_t)n->attr.i[SP_ROPE_TABLE_SCALING];
     a->base = n->attr.f[0], a->factor = n->attr.f[1], a->low = n->attr.f[2], a->high = n->attr.f[3], a->original = n->attr.f[4];
+    a->size = n->attr.f[5];
 }
 
 const struct sp_op sp_op_rope_table = {

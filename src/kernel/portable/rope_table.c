@@ -39,7 +39,7 @@ static double sp_rope_table_frequency(const struct sp_rope_table_args *a, int64_
 static void sp_rope_table_portable(const struct sp_rope_table_args *a, int phase, int64_t task)
 {
     int64_t end = task * 64 + 64 < a->max ? task * 64 + 64 : a->max;
-    double size = a->scaling == 3 && a->factor > 1 ? 0.1 * sp_logd(a->factor) + 1 : 1;
+    double size = a->size > 0 ? a->size : a->scaling == 3 && a->factor > 1 ? 0.1 * sp_logd(a->factor) + 1 : 1;
     for (int64_t j = 0; j < a->dim / 2; j++) {
         double w = sp_rope_table_frequency(a, j), s, c;
         for (int64_t i = task * 64; i < end; i++) {
