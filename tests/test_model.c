@@ -113,7 +113,7 @@ static const struct { const char *scaling; double factor, low, high, original, s
     { "\"rope_type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":32768", 4, 1, 32, 32768, 0 },
     { "\"type\":\"yarn\",\"original_max_position_embeddings\":8192", 8, 1, 32, 8192, 0 },
     { "\"type\":\"yarn\",\"factor\":2,\"attention_factor\":1.25,\"beta_fast\":16,\"beta_slow\":2", 2, 2, 16, 65536, 1.25 },
-    { "\"type\":\"yarn\",\"factor\":40,\"mscale\":0.707,\"mscale_all_dim\":1.0,\"original_max_position_embeddings\":4096", 40, 1, 32, 4096, 0.921047 },
+    { "\"type\":\"yarn\",\"factor\":40,\"mscale\":0.707,\"mscale_all_dim\":1.0,\"original_max_position_embeddings\":4096", 40, 1, 32, 4096, 0.92104236 },
 };
 
 static void yarn_is_read_and_written(void **u)
