@@ -182,5 +182,5 @@ enum sp_status sp_data_html(const char *html, size_t n, struct sp_text *out, str
     if (out->n > p.begin)
         sp_text_add(out, "\n", 1);
     lib.free(doc);
-    return out->full ? sp_fail(err, SP_LIMIT, "the page's text is too large") : SP_OK;
+    return out->full ? sp_fail(err, SP_NOMEM, "no memory for the page's text") : SP_OK;
 }

@@ -75,11 +75,11 @@ static enum sp_status insert(struct sp_ledger *l, const struct event *e, const s
     TRY(sp_ledger_prepare(l, &s, "INSERT INTO event(seq, run, kind, at, body, prev, hash) VALUES(?,?,?,?,?,?,?)", err));
     sqlite3_bind_int64(s, 1, e->seq);
     sqlite3_bind_int64(s, 2, e->run);
-    sqlite3_bind_text(s, 3, e->kind, -1, SQLITE_TRANSIENT);
-    sqlite3_bind_text(s, 4, e->at, -1, SQLITE_TRANSIENT);
-    sqlite3_bind_text(s, 5, e->body, -1, SQLITE_TRANSIENT);
-    sqlite3_bind_text(s, 6, e->prev, -1, SQLITE_TRANSIENT);
-    sqlite3_bind_text(s, 7, hash->hex, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(s, 3, e->kind, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 4, e->at, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 5, e->body, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 6, e->prev, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 7, hash->hex, -1, SQLITE_STATIC);
     int got = sqlite3_step(s);
     sqlite3_finalize(s);
     return got == SQLITE_DONE ? SP_OK : sp_ledger_fail(l, "appending", err);

@@ -188,7 +188,7 @@ enum sp_status sp_ledger_rates_get(struct sp_ledger *l, const char *machine, str
     sqlite3_stmt *s;
     int got;
     TRY(sp_ledger_prepare(l, &s, "SELECT row, flops_per_s, bytes_per_s, how FROM rate WHERE machine = ? ORDER BY row", err));
-    sqlite3_bind_text(s, 1, machine, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(s, 1, machine, -1, SQLITE_STATIC);
     while ((got = sqlite3_step(s)) == SQLITE_ROW) {
         struct sp_rate r = { .flops_per_s = sqlite3_column_double(s, 1), .bytes_per_s = sqlite3_column_double(s, 2), .how = SP_HOW_UNKNOWN };
         snprintf(r.row, sizeof r.row, "%s", (const char *)sqlite3_column_text(s, 0));
@@ -203,8 +203,8 @@ static enum sp_status put_rate(struct sp_ledger *l, const char *machine, const s
 {
     sqlite3_stmt *s;
     TRY(sp_ledger_prepare(l, &s, "INSERT OR REPLACE INTO rate VALUES(?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ'))", err));
-    sqlite3_bind_text(s, 1, machine, -1, SQLITE_TRANSIENT);
-    sqlite3_bind_text(s, 2, r->row, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(s, 1, machine, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, r->row, -1, SQLITE_STATIC);
     sqlite3_bind_double(s, 3, r->flops_per_s);
     sqlite3_bind_double(s, 4, r->bytes_per_s);
     sqlite3_bind_text(s, 5, sp_how_name(r->how), -1, SQLITE_STATIC);

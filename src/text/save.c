@@ -204,15 +204,28 @@ static json_t *model(const struct sp_tokenizer *t)
                      t->byte_fallback, "ignore_merges", t->ignore_merges, "vocab", vocab(t), "merges", merges(t));
 }
 
+/* Whether JSON can hold every token: byte-level names are spelled in characters, others are written as they are. */
+static bool is_text(const struct sp_tokenizer *t)
+{
+    for (int32_t id = 0; id < t->n_vocab; id++) {
+        const struct sp_tok_token *k = &t->token[id];
+        bool as_is = (k->flags & SP_TOK_ADDED) || ((k->flags & SP_TOK_IN_VOCAB) && (!t->byte_level || (k->flags & SP_TOK_LITERAL)));
+        if (as_is && !sp_utf8_valid(k->raw, k->n_raw))
+            return false;
+    }
+    return true;
+}
+
 enum sp_status sp_tokenizer_save(const struct sp_tokenizer *t, const char *path, struct sp_err *err)
 {
     sp_json_begin();
     json_t *root = json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
                              "added_tokens", added(t), "normalizer", normalizers(t), "pre_tokenizer", pre_tokenizers(t),
                              "post_processor", post_processor(t), "decoder", decoder(t), "model", model(t));
+    if (!root && !is_text(t))
+        return sp_fail(err, SP_FORMAT, "%s: the tokenizer can't be written: a token isn't UTF-8", path);
     if (!root)
-        return sp_fail(err, sp_json_ran_out() ? SP_NOMEM : SP_FORMAT, "%s: the tokenizer can't be written (no memory, or a token that isn't UTF-8)",
-                       path);
+        return sp_fail(err, SP_NOMEM, "%s: no memory to write the tokenizer", path);
     enum sp_status st = sp_json_write(path, root, err);
     json_decref(root);
     return st;
