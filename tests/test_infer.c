@@ -73,7 +73,7 @@ static int make_models(void **u)
 
 static int remove_models(void **u)
 {
-    char command[100];
+    char command[160];
     int bad = 0;
     (void)u;
     for (int f = 0; f < 2; f++) {

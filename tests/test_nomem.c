@@ -346,7 +346,7 @@ static struct training held; /* opened once, for what only saves and resumes */
 
 static enum sp_status save(struct sp_err *e)
 {
-    TRY(sp_checkpoint_save(in("model"), &held.live, 2, 1, e));
+    TRY(sp_checkpoint_save(in("model"), &held.live, NULL, 2, 1, e));
     return sp_model_save(in("model"), &held.job.config, &held.job.state, held.live.state.at, SP_F32, in("tokenizer.json"), 0, e);
 }
 
