@@ -133,6 +133,7 @@ enum sp_status book_others(struct book *b, struct sp_link *link, struct sp_err *
     double own = sp_meter_cpu(b->meter), all = own;
     TRY(sp_link_sum(link, &all, 1, err));
     sp_meter_add_cpu(b->meter, all - own);
+    sp_meter_machines(b->meter, sp_link_machines(link));
     return SP_OK;
 }
 

@@ -31,7 +31,7 @@ enum sp_status book_start(struct book *b, const struct verb_call *call, const st
 void book_file(struct book *b, bool output, const char *path);
 /* Names what follows; the phase before ends. */
 void book_phase(struct book *b, const char *name);
-/* Adds the processor time of the other ranks so far to what is measured here. */
+/* Adds the processor time of the other ranks so far to what is measured here, and counts their machines. */
 enum sp_status book_others(struct book *b, struct sp_link *link, struct sp_err *err);
 /* Measures to the end, books it, closes everything.  quality may be NULL, its reference is taken.  failed: the run's
  * own failure, or NULL. */

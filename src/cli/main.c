@@ -107,6 +107,8 @@ int main(int argc, char **argv)
         report_error(v, call.common.json || asks_json(argc, argv, v && v->rest), &err);
     json_decref(call.answer);
     sp_arena_clear(&mem);
+    if (call.silent) /* lest mpirun ends the one that speaks */
+        return 0;
     if (call.exit_status)
         return call.exit_status;
     if (err.status && v && v->own_failure)

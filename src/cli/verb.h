@@ -28,7 +28,7 @@ struct verb_call {
     int n_operands;
     char **operands;
     json_t *answer;                /* set by the verb when common.json; main prints and frees it */
-    bool silent;                   /* a failure is told by another process of the same run */
+    bool silent;                   /* another process of the same run tells a failure and gives its status */
     int exit_status;               /* when not 0, main exits with it (measure passes its command's on) */
 };
 

@@ -154,7 +154,11 @@ const struct verb sp_verb_train = {
             "prints what was predicted beside what was measured. Interrupted (Ctrl-C, SIGTERM) it\n"
             "writes a checkpoint; the same command goes on from it and ends with the same bits.\n"
             "\n"
+            "Started by mpirun (Open MPI) several processes train as one: each has its part of\n"
+            "the batch and of the optimizer, the first speaks, writes and books for all.\n"
+            "\n"
             "  sparsam train --data book.txt --out model --minutes 10\n"
+            "  mpirun -n 2 sparsam train --data book.txt --out model --steps 2000\n"
             "  sparsam train --data notes/ --layers 6 --width 384 --heads 6 --steps 2000 --out model\n"
             "  sparsam train --model llama/config.json --predict     what a step costs, from the shape alone\n",
     .sets = { { sp_recipe_model_options, offsetof(struct train_options, recipe.model) },

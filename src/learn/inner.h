@@ -5,7 +5,14 @@
 #include "learn.h"
 
 /* ranks.c: several processes as one.  All of it does nothing where there is no link. */
-struct ranks { struct sp_link *link; struct sp_live *live; struct sp_link_array *grad, *param; int n; };
+enum { SP_RANKS_NAME = 512 };       /* of a state entry, at most */
+struct ranks {
+    struct sp_link *link;
+    struct sp_live *live;
+    const struct sp_state_entry **all; /* [n_all]: every parameter */
+    struct sp_link_array *grad, *param; /* [n]: of those that are trained */
+    int n_all, n;
+};
 enum sp_status ranks_open(struct ranks *r, struct sp_link *link, struct sp_live *live, struct sp_err *err);
 void ranks_close(struct ranks *r);
 /* All ranks have read the same text and recipe. */

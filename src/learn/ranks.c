@@ -7,6 +7,7 @@
  * would.  Every tensor is cut into one part a rank, so that the parts are of one
  * size whatever the tensors are (30 % of GPT-2 is one tensor).
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "inner.h"
@@ -16,28 +17,51 @@ static struct sp_link_array array_of(const struct sp_live *v, const struct sp_st
     return (struct sp_link_array){ (float *)(void *)(v->state.at + e->at), sp_type_elements(&e->type) };
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct sp_state_entry *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* By name: the order of the state differs where other kernel rows do (packed weights). */
+static void list_tensors(struct ranks *r)
+{
+    const struct sp_state *s = &r->live->job->state;
+    char name[SP_RANKS_NAME];
+    for (int i = 0; i < s->n; i++)
+        if (s->entry[i].kind == SP_STATE_PARAM)
+            r->all[r->n_all++] = &s->entry[i];
+    qsort(r->all, (size_t)r->n_all, sizeof(void *), by_name);
+    for (int i = 0; i < r->n_all; i++) {
+        snprintf(name, sizeof name, "grad/%s", r->all[i]->name);
+        const struct sp_state_entry *g = sp_state_find(s, name);
+        if (!g)
+            continue;
+        r->grad[r->n] = array_of(r->live, g);
+        r->param[r->n++] = array_of(r->live, r->all[i]);
+    }
+}
+
 enum sp_status ranks_open(struct ranks *r, struct sp_link *link, struct sp_live *live, struct sp_err *err)
 {
-    const struct sp_state *s = &live->job->state;
+    size_t n = (size_t)live->job->state.n;
     *r = (struct ranks){ .link = link, .live = live };
     if (!link)
         return SP_OK;
-    r->grad = sp_alloc((size_t)s->n * sizeof *r->grad);
-    r->param = sp_alloc((size_t)s->n * sizeof *r->param);
-    if (!r->grad || !r->param) {
+    r->all = sp_alloc(n * sizeof(void *));
+    r->grad = sp_alloc(n * sizeof *r->grad);
+    r->param = sp_alloc(n * sizeof *r->param);
+    if (!r->all || !r->grad || !r->param) {
         ranks_close(r);
-        return sp_fail(err, SP_NOMEM, "no memory for a list of %d tensors", s->n);
+        return sp_fail(err, SP_NOMEM, "no memory for a list of %zu tensors", n);
     }
-    for (int i = 0; i < s->n; i++)
-        if (s->entry[i].kind == SP_STATE_GRAD) {
-            r->grad[r->n] = array_of(live, &s->entry[i]);
-            r->param[r->n++] = array_of(live, sp_state_find(s, strchr(s->entry[i].name, '/') + 1));
-        }
+    list_tensors(r);
     return SP_OK;
 }
 
 void ranks_close(struct ranks *r)
 {
+    sp_free(r->all);
     sp_free(r->grad);
     sp_free(r->param);
     *r = (struct ranks){ 0 };
@@ -74,10 +98,8 @@ enum sp_status ranks_check(const struct ranks *r, const struct sp_learn *l, stru
 
 enum sp_status ranks_begin(struct ranks *r, struct sp_err *err)
 {
-    const struct sp_state *s = &r->live->job->state;
-    for (int i = 0; r->link && i < s->n; i++)
-        if (s->entry[i].kind == SP_STATE_PARAM)
-            TRY(sp_link_copy(r->link, r->live->state.at + s->entry[i].at, (size_t)sp_type_bytes(&s->entry[i].type), err));
+    for (int i = 0; i < r->n_all; i++)
+        TRY(sp_link_copy(r->link, r->live->state.at + r->all[i]->at, (size_t)sp_type_bytes(&r->all[i]->type), err));
     return SP_OK;
 }
 

@@ -20,6 +20,7 @@ struct sp_meter {
     bool with_rapl, with_nvml, can_reset, children_only;
     struct reading begin;              /* clocks at begin               */
     double rapl_sum, nvml_sum;         /* joules since begin            */
+    int machines;                      /* that work on the same, alike  */
     double elsewhere;                  /* processor seconds of other processes */
     double peak, children;             /* peak before the last reset    */
     struct phase phase[SP_PHASES_MAX];
@@ -97,15 +98,17 @@ static double idle_share(const struct sp_meter *m, const struct sp_cost *c)
 static void fill(const struct sp_meter *m, struct reading d, double peak, struct sp_cost *out)
 {
     struct sp_cost c = { 0 };
+    double by = m->machines > 1 ? m->machines : 1;
+    enum sp_how how = m->machines > 1 ? SP_HOW_MODEL : SP_HOW_COUNTER;
     c.time_s = sp_exact(d.wall, SP_HOW_COUNTER);
     c.cpu_s = sp_exact(d.cpu, SP_HOW_COUNTER);
     c.memory_peak = sp_exact(peak, SP_HOW_COUNTER);
     if (m->with_rapl)
-        c.energy_j = sp_with_building(sp_exact(d.rapl + d.nvml, SP_HOW_COUNTER), &m->machine);
+        c.energy_j = sp_with_building(sp_exact(by * (d.rapl + d.nvml), how), &m->machine);
     sp_cost_price(&c, &m->machine); /* models the energy that no counter gave */
     if (m->with_nvml && !m->with_rapl) {
         struct sp_cost again = c;
-        again.energy_j = sp_figure_add(c.energy_j, sp_with_building(sp_exact(d.nvml, SP_HOW_COUNTER), &m->machine));
+        again.energy_j = sp_figure_add(c.energy_j, sp_with_building(sp_exact(by * d.nvml, how), &m->machine));
         sp_cost_price(&again, &m->machine);
         c = again;
     }
@@ -142,6 +145,11 @@ void sp_meter_end(struct sp_meter *m, struct sp_cost *out)
 double sp_meter_cpu(struct sp_meter *m)
 {
     return difference(read_now(m), m->begin).cpu;
+}
+
+void sp_meter_machines(struct sp_meter *m, int machines)
+{
+    m->machines = machines;
 }
 
 void sp_meter_add_cpu(struct sp_meter *m, double seconds)

@@ -37,6 +37,9 @@ void sp_meter_end(struct sp_meter *m, struct sp_cost *out);
 double sp_meter_cpu(struct sp_meter *m);
 void sp_meter_add_cpu(struct sp_meter *m, double seconds);
 
+/* Counters here stand for `machines` alike: their energy counts so often, and is then a model. */
+void sp_meter_machines(struct sp_meter *m, int machines);
+
 /* Phases: each call ends the phase before it; NULL ends the last.  At most SP_PHASES_MAX
  * names; the same name again adds to its phase. */
 enum { SP_PHASES_MAX = 16 };

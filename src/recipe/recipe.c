@@ -56,7 +56,7 @@ static const char *const schedules[] = { "constant", "cosine", "wsd", NULL };
 static const char *const computes[] = { "f32", "bf16", NULL };
 const struct sp_option sp_recipe_train_options[] = {
     { .name = "batch", .key = "train.batch", .letter = 'b', .kind = SP_OPT_INT, .at = AT(batch), .min = 1, .max = 1 << 20, .fallback = 8, .group = "Training", .unit = "sequences",
-      .help = "sequences in a micro-step" },
+      .help = "sequences in a micro-step, of all ranks together" },
     { .name = "tokens", .key = "train.tokens", .kind = SP_OPT_INT, .at = AT(tokens), .min = 0, .max = 1 << 24, .fallback = 0, .unit = "tokens",
       .help = "length of a sequence; 0: the context" },
     { .name = "accumulate", .key = "train.accumulate", .kind = SP_OPT_INT, .at = AT(accumulate), .min = 1, .max = 1 << 20, .fallback = 1, .help = "micro-steps an update" },
