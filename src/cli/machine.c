@@ -46,9 +46,9 @@ double work_process_bytes(void)
 
 /* ---- rates ---- */
 
-enum { PROBE_RUNS = 3 };
+enum { PROBE_RUNS = 3, PROBE_SECONDS = 1 /* a machine so slow that one run takes longer is measured by that run */ };
 
-static void collect(const struct sp_live *l, enum sp_run run, struct sp_rates *rates)
+static void collect(const struct sp_live *l, enum sp_run run, int runs, struct sp_rates *rates)
 {
     const struct sp_exec *x = &l->exec[run];
     const struct sp_program *p = x->program;
@@ -66,9 +66,9 @@ static void collect(const struct sp_live *l, enum sp_run run, struct sp_rates *r
         if (seconds <= 0)
             continue;
         if (products)
-            r.flops_per_s = PROBE_RUNS * flops / seconds;
+            r.flops_per_s = runs * flops / seconds;
         else
-            r.bytes_per_s = PROBE_RUNS * bytes / seconds;
+            r.bytes_per_s = runs * bytes / seconds;
         sp_rates_put(rates, &r);
     }
 }
@@ -90,6 +90,14 @@ static void probe_step(struct sp_live *l)
     sp_live_run(l, SP_RUN_UPDATE);
 }
 
+static double seconds_of(const struct sp_live *l)
+{
+    double sum = 0;
+    for (int i = 0; i < l->exec[SP_RUN_MICRO].program->n; i++)
+        sum += l->exec[SP_RUN_MICRO].seconds[i];
+    return sum;
+}
+
 static enum sp_status probe_job(const struct sp_job *job, struct sp_pool *pool, struct sp_rates *rates, struct sp_err *err)
 {
     struct sp_live live;
@@ -97,13 +105,14 @@ static enum sp_status probe_job(const struct sp_job *job, struct sp_pool *pool, 
     enum sp_status st = sp_live_init(&live, 1, err);
     if (!st) {
         probe_step(&live); /* the first run only warms up */
-        for (int s = 0; s < SP_RUNS; s++)
+        bool slow = seconds_of(&live) > PROBE_SECONDS;
+        for (int s = 0; s < SP_RUNS && !slow; s++)
             if (job->has[s])
                 memset(live.exec[s].seconds, 0, (size_t)job->program[s].n * sizeof(double));
-        for (int i = 0; i < PROBE_RUNS; i++)
+        for (int i = 0; i < PROBE_RUNS && !slow; i++)
             probe_step(&live);
-        collect(&live, SP_RUN_MICRO, rates);
-        collect(&live, SP_RUN_UPDATE, rates);
+        collect(&live, SP_RUN_MICRO, slow ? 1 : PROBE_RUNS, rates);
+        collect(&live, SP_RUN_UPDATE, slow ? 1 : PROBE_RUNS, rates);
     }
     sp_live_clear(&live);
     return st;

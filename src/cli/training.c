@@ -54,7 +54,6 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
 {
     char beside[4096];
     struct sp_recipe *r = &w->recipe;
-    TRY(sp_pool_new(&w->pool, w->machine.threads, err));
     TRY(work_text_open(&w->text, &r->data, tokenizer_beside(r, beside, sizeof beside), false, c, err));
     TRY(sp_recipe_config(r, sp_tokenizer_vocab(w->text.tokenizer), &w->config, err));
     if (sp_tokenizer_eos(w->text.tokenizer) >= 0 && !w->config.n_eos)
@@ -65,7 +64,9 @@ static enum sp_status open_parts(struct work_training *w, const struct verb_comm
     if (w->link)
         TRY(sp_train_shape_share(&shape, sp_link_rank(w->link), sp_link_ranks(w->link), err));
     TRY(sp_step_train(&w->config, &shape, &w->machine, NULL, NULL, &w->job, err));
-    return sp_link_rank(w->link) ? SP_OK : work_rates(c, &w->machine, shape.compute, false, &w->rates, err); /* the first predicts for all */
+    if (!sp_link_rank(w->link)) /* the first predicts for all; forks: before this process has threads */
+        TRY(work_rates(c, &w->machine, shape.compute, false, &w->rates, err));
+    return sp_pool_new(&w->pool, w->machine.threads, err);
 }
 
 /* Ranks on one machine share its processors; what machines cost is that of all of them (taken to be alike). */
