@@ -26,7 +26,7 @@ gives() { # wanted status, words
     [ "$status" = "$want" ]; ok "sparsam $*: exit status $status, wanted $want" $?
 }
 loss() { grep -o '"loss": *[0-9.]*' "$temp/out" | head -n 1 | grep -o '[0-9.]*$'; }
-is() { awk "BEGIN { exit !($2) }"; ok "$1: $2" $?; }
+is() { [ -n "$fast" ] && awk "BEGIN { exit !($2) }"; ok "$1: $2" $?; }
 
 awk 'BEGIN { srand(3); for (i = 0; i < 200; i++) { s = ""; for (k = 0; k < 12; k++) s = s sprintf("%c%c ", 97 + int(rand() * 9), 97 + i % 7); print s; if (i % 40 == 39) print "<|endoftext|>" } }' \
     >"$temp/text.txt"
