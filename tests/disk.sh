@@ -60,8 +60,10 @@ if mount -t tmpfs -o size=1500k none "$temp/small" 2>/dev/null; then
     one_sentence; says "No space left"; says "free some space"
     [ "$before" = "$(sha256sum "$temp/small/model/checkpoint.safetensors")" ]; ok "the last checkpoint is as it was" $?
     [ -z "$(find "$temp/small" -name '*.tmp-*')" ]; ok "no half file is left" $?
-    gives 125 "$temp/sparsam" measure --ledger "$temp/small/ledger.db" true
+    gives 1 "$temp/sparsam" report --ledger "$temp/small/ledger.db"
     one_sentence; says "disk is full"; says "--no-ledger"
+    gives 3 "$temp/sparsam" measure --ledger "$temp/small/ledger.db" -- sh -c 'exit 3' # the command ran: its status stays
+    says "not booked"; says "disk is full"
     rm "$temp/small/filler"
     gives 0 train 20 "$temp/small/model"
     [ "$(weights "$temp/whole")" = "$(weights "$temp/small/model")" ]; ok "with room again it ends with the same weights" $?
