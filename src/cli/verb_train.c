@@ -65,8 +65,11 @@ static void show_result(const struct work_training *w, const struct book *b)
 {
     const struct sp_quality *q = &w->quality;
     char t[32];
-    printf("Trained %lld steps in %s at %.0f tokens/s; loss %.4f at the end.\n", (long long)w->learned.steps, sp_show_time(w->learned.seconds, t, sizeof t),
-           w->learned.tokens_per_s, w->learned.loss);
+    if (w->learned.complete)
+        printf("Trained %lld steps before; nothing was left to do.\n", (long long)w->learned.steps);
+    else
+        printf("Trained %lld steps in %s at %.0f tokens/s; loss %.4f at the end.\n", (long long)w->learned.steps,
+               sp_show_time(w->learned.seconds, t, sizeof t), w->learned.tokens_per_s, w->learned.loss);
     if (q->tokens)
         printf("Held-out text: loss %.4f +- %.4f nats a token, perplexity %.2f, %.3f bits a byte (%lld tokens in %lld of %lld windows).\n", q->loss,
                q->loss_stderr, q->perplexity, q->bits_per_byte, (long long)q->tokens, (long long)q->windows, (long long)q->windows_given);
