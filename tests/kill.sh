@@ -36,7 +36,7 @@ random() {
 # Kills $3 processes that work on folder $1, of seed $2; their exit statuses go to $1.status.
 chain() {
     half=$(($3 * 2 / 5)) quarter=$(($3 / 5))
-    for at in $(random "$2" $half 1 $((ms / 2))); do
+    for at in $(random "$2" $half 1 $((ms / 12))); do # a whole run may take a fifth of the first, which measured rates
         (train "$1") & pid=$!
         sleep "$(echo "$at" | awk '{ print $1 / 1000 }')"
         kill -KILL $pid
@@ -79,7 +79,7 @@ cat "$temp/left.status" "$temp/right.status" >"$temp/status"
 killed=$(count '^137$' status) ended=$(count '^0$' status)
 [ $((killed + ended)) = $((kills + 4)) ]; ok "every process ended by itself with status 0 or was killed" $?
 # a timed kill may come too late where the machine was busy before
-[ "$killed" -ge $((kills * 4 / 5)) ]; ok "$killed of $kills kills hit" $?
+[ "$killed" -ge $((kills * 3 / 5)) ]; ok "$killed of $kills kills hit" $?
 for name in left right; do
     [ "$(weights whole)" = "$(cat "$temp/$name.trained")" ]; ok "$name: its weights are those of the run that nobody killed" $?
     [ "$(weights whole)" = "$(weights $name)" ]; ok "$name: they still are after kills while they were saved again" $?
