@@ -33,8 +33,8 @@ static enum sp_status add_grid(void *self, const struct sp_csv_row *r, struct sp
 {
     struct sp_catalog *c = self;
     double g, year;
-    TRY(sp_csv_real(r, 2, &g, err));
-    TRY(sp_csv_real(r, 4, &year, err));
+    TRY(sp_csv_field(r, 2, &g, err));
+    TRY(sp_csv_field(r, 4, &year, err));
     struct sp_grid *row = MORE(c, grid, grids);
     if (!row)
         return no_room(err);
@@ -49,7 +49,7 @@ static enum sp_status add_processor(void *self, const struct sp_csv_row *r, stru
     struct sp_catalog *c = self;
     double v[4];
     for (int i = 0; i < 4; i++)
-        TRY(sp_csv_real(r, 2 + i, &v[i], err));
+        TRY(sp_csv_field(r, 2 + i, &v[i], err));
     struct sp_processor *row = MORE(c, processor, processors);
     if (!row)
         return no_room(err);
@@ -64,7 +64,7 @@ static enum sp_status add_server(void *self, const struct sp_csv_row *r, struct 
     struct sp_catalog *c = self;
     double v[15];
     for (int i = 0; i < 15; i++)
-        TRY(sp_csv_real(r, 2 + i, &v[i], err));
+        TRY(sp_csv_field(r, 2 + i, &v[i], err));
     struct sp_server_power *row = MORE(c, server, servers);
     if (!row)
         return no_room(err);
@@ -81,7 +81,7 @@ static enum sp_status add_default(void *self, const struct sp_csv_row *r, struct
     struct sp_catalog *c = self;
     double v[3];
     for (int i = 0; i < 3; i++)
-        TRY(sp_csv_real(r, 1 + i, &v[i], err));
+        TRY(sp_csv_field(r, 1 + i, &v[i], err));
     struct sp_default *row = MORE(c, fallback, fallbacks);
     if (!row)
         return no_room(err);

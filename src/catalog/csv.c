@@ -29,7 +29,7 @@ static int split(char *line, const char **field)
     return n;
 }
 
-enum sp_status sp_csv_real(const struct sp_csv_row *r, int column, double *out, struct sp_err *err)
+enum sp_status sp_csv_field(const struct sp_csv_row *r, int column, double *out, struct sp_err *err)
 {
     double v = 0;
     const char *s = r->field[column];

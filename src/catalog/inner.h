@@ -17,7 +17,7 @@ struct sp_csv_row { const char *field[CATALOG_FIELDS_MAX]; int n, line; };
 enum sp_status sp_csv_each(const char *folder, const char *name, int columns, struct sp_arena *mem,
                            enum sp_status (*each)(void *self, const struct sp_csv_row *r, struct sp_err *err), void *self, struct sp_err *err);
 /* Number in a field, empty: 0; SP_FORMAT says column and text. */
-enum sp_status sp_csv_real(const struct sp_csv_row *r, int column, double *out, struct sp_err *err);
+enum sp_status sp_csv_field(const struct sp_csv_row *r, int column, double *out, struct sp_err *err);
 
 struct sp_catalog {
     struct sp_arena mem;

@@ -24,8 +24,18 @@ void sp_help_overview(FILE *out)
 {
     fprintf(out, "%s\nusage: sparsam VERB [options] [operands]\n\n", overview);
     for (const struct verb *const *v = sp_verbs; *v; v++)
-        fprintf(out, "  %-11s %s\n", (*v)->name, (*v)->help);
+        fprintf(out, "  %-15s %s\n", (*v)->name, (*v)->help);
     fprintf(out, "\n%s", closing);
+}
+
+void sp_help_group(const char *first, FILE *out)
+{
+    size_t n = strlen(first);
+    fprintf(out, "usage: sparsam %s WHAT [options] [operands]\n\n", first);
+    for (const struct verb *const *v = sp_verbs; *v; v++)
+        if (!strncmp((*v)->name, first, n) && (*v)->name[n] == ' ')
+            fprintf(out, "  %-15s %s\n", (*v)->name, (*v)->help);
+    fprintf(out, "\nsparsam %s WHAT --help explains each.\n", first);
 }
 
 void sp_help_verb(const struct verb *v, FILE *out)

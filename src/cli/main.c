@@ -68,8 +68,14 @@ static enum sp_status run_verb(const struct verb *v, int argc, char **argv, stru
 static bool answer_itself(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "--help";
-    if (!strcmp(first, "help") && argc > 2 && sp_verb_find(argv[2]))
-        sp_help_verb(sp_verb_find(argv[2]), stdout);
+    int words;
+    const struct verb *v = !strcmp(first, "help") ? sp_verb_named(argc - 2, argv + 2, &words) : sp_verb_named(argc - 1, argv + 1, &words);
+    if (v)
+        sp_help_verb(v, stdout);
+    else if (!strcmp(first, "help") && argc > 2 && sp_verb_group(argv[2]))
+        sp_help_group(argv[2], stdout);
+    else if (argc > 1 && sp_verb_group(first) && (argc == 2 || !strcmp(argv[2], "--help") || !strcmp(argv[2], "-h")))
+        sp_help_group(first, stdout);
     else if (!strcmp(first, "--help") || !strcmp(first, "-h") || (!strcmp(first, "help") && argc == 2))
         sp_help_overview(stdout);
     else if (!strcmp(first, "--version"))
@@ -81,8 +87,13 @@ static bool answer_itself(int argc, char **argv)
     return true;
 }
 
-static enum sp_status no_such_verb(const char *name, struct sp_err *err)
+static enum sp_status no_such_verb(int n, char **word, struct sp_err *err)
 {
+    const char *name = n > 1 && !strcmp(word[0], "help") ? word[1] : word[0];
+    if (sp_verb_group(name)) {
+        sp_fail(err, SP_USAGE, "\"%s %s\" is no verb", name, n > 1 ? word[n > 2 && name == word[1] ? 2 : 1] : "");
+        return sp_remedy(err, "sparsam %s --help lists what it can do", name);
+    }
     const char *near = sp_verb_nearest(name);
     sp_fail(err, SP_USAGE, name[0] == '-' ? "no verb before the option %s" : "no verb is called \"%s\"", name);
     if (near)
@@ -95,11 +106,12 @@ int main(int argc, char **argv)
     struct sp_err err = { 0 };
     struct sp_arena mem = { 0 };
     struct verb_call call = { 0 };
-    const struct verb *v = argc > 1 ? sp_verb_find(argv[1]) : NULL;
+    int words = 0;
+    const struct verb *v = sp_verb_named(argc - 1, argv + 1, &words);
     if (v)
-        run_verb(v, argc - 2, argv + 2, &call, &mem, &err);
+        run_verb(v, argc - 1 - words, argv + 1 + words, &call, &mem, &err);
     else if (!answer_itself(argc, argv))
-        no_such_verb(argc > 2 && !strcmp(argv[1], "help") ? argv[2] : argv[1], &err);
+        no_such_verb(argc - 1, argv + 1, &err);
     if (fflush(stdout) || ferror(stdout))
         if (!err.status)
             sp_fail(&err, SP_IO, "standard output: %s", strerror(errno));

@@ -36,7 +36,7 @@ struct verb_call {
 struct verb_set { const struct sp_option *table; size_t at; };
 
 struct verb {
-    const char *name, *help;       /* help: one line, lower case, no full stop */
+    const char *name, *help;       /* one word or two; help: one line, lower case, no full stop */
     const char *operands;          /* "[MODEL] [PROMPT...]", "" when none    */
     int operands_min, operands_max;
     bool rest;                     /* everything from the first operand on belongs to a command */
@@ -50,6 +50,10 @@ struct verb {
 
 extern const struct verb *const sp_verbs[];    /* NULL-terminated, in the order of the overview */
 const struct verb *sp_verb_find(const char *name);
+/* A verb's name is one word or two ("plan train"): the verb that the first words name, and how many they are. */
+const struct verb *sp_verb_named(int n, char **word, int *words);
+/* True for the first word of verbs of two words. */
+bool sp_verb_group(const char *first);
 const char *sp_verb_nearest(const char *name); /* for "did you mean"; NULL when nothing is near */
 
 /* The path of the ledger this call books to: --ledger, else $SPARSAM_LEDGER, else sparsam.db
@@ -69,6 +73,7 @@ bool sp_verb_has_recipe(const struct verb *v);
 
 /* help.c */
 void sp_help_overview(FILE *out);
+void sp_help_group(const char *first, FILE *out);
 void sp_help_verb(const struct verb *v, FILE *out);
 void sp_help_man(FILE *out);
 #endif

@@ -1,5 +1,6 @@
 /* cli/verbs.c - the table of verbs, in the order the overview shows them.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 #include "verb.h"
 
@@ -29,6 +30,27 @@ const struct verb *sp_verb_find(const char *name)
         if (!strcmp((*v)->name, name))
             return *v;
     return NULL;
+}
+
+const struct verb *sp_verb_named(int n, char **word, int *words)
+{
+    char both[64];
+    for (*words = n < 2 ? n : 2; *words > 0; --*words) {
+        snprintf(both, sizeof both, "%s%s%s", word[0], *words == 2 ? " " : "", *words == 2 ? word[1] : "");
+        const struct verb *v = sp_verb_find(both);
+        if (v)
+            return v;
+    }
+    return NULL;
+}
+
+bool sp_verb_group(const char *first)
+{
+    size_t n = strlen(first);
+    for (const struct verb *const *v = sp_verbs; *v; v++)
+        if (!strncmp((*v)->name, first, n) && (*v)->name[n] == ' ')
+            return true;
+    return false;
 }
 
 /* Edits to make b of a (Wagner & Fischer 1974), names of at most 31 characters. */

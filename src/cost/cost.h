@@ -44,6 +44,15 @@ enum sp_status sp_cost_from_json(struct sp_cost *out, const json_t *j, struct sp
 enum { SP_CPU_AVX2 = 1 << 0, SP_CPU_FMA = 1 << 1, SP_CPU_F16C = 1 << 2, SP_CPU_AVX512 = 1 << 3 /* F BW DQ VL */,
        SP_CPU_AVX512_VNNI = 1 << 4, SP_CPU_AVX512_BF16 = 1 << 5, SP_CPU_NEON = 1 << 6, SP_CPU_NEON_DOT = 1 << 7,
        SP_CPU_AMX = 1 << 8, SP_CPU_DNNL = 1 << 9 /* oneDNN present and wanted */ };
+/* Accelerators of a machine (count 0: its processors compute).  Peaks of one device, without sparsity; 0: unknown. */
+struct sp_device {
+    char name[64]; int count, per_node, year;
+    double memory_bytes, bytes_per_s;                     /* memory and its bandwidth                              */
+    double flops_f32, flops_tf32, flops_16, flops_8, ops_8; /* 16: bf16 or f16 with matrix units; ops_8: int8      */
+    double link_bytes_per_s, net_bytes_per_s;             /* to the other devices of a node; between nodes, a device */
+    double tdp_w;
+    char source[160];
+};
 struct sp_machine {
     char name[96], cpu[96];
     uint32_t features;
@@ -55,6 +64,7 @@ struct sp_machine {
     char zone[16]; double co2e_g_per_kwh; enum sp_how co2e_how; char co2e_source[128]; /* how: ASSUMED widens the figure */
     double price_per_kwh, price_per_hour; enum sp_how price_how; char currency[4];
     double embodied_g_per_hour, pue;
+    struct sp_device device;       /* all else is of the host; price_per_hour of host and devices together */
 };
 uint32_t sp_cpu_features(void);    /* this processor; SPARSAM_CPU=portable|avx2|avx512|…,-dnnl masks */
 void sp_machine_portable(struct sp_machine *m); /* features 0: what printed C runs on */

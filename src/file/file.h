@@ -1,5 +1,5 @@
 /* file/file.h - the world of bytes: mapped files, atomic writing, folders,
- * compression, JSON, YAML, content hashes.  [door of file]
+ * compression, JSON, YAML, CSV, content hashes.  [door of file]
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SP_FILE_H
@@ -67,6 +67,18 @@ enum sp_status sp_json_text(const json_t *j, const char *key, const char *fallba
 enum sp_status sp_yaml_read(const char *path,
                             enum sp_status (*each)(void *self, const char *key, const char *value, struct sp_err *err),
                             void *self, struct sp_err *err);
+
+/* A table of comma-separated values (RFC 4180).  The first row names the columns; row 0 is the one behind it. */
+struct sp_csv { const char *name; int rows, columns; const char **cell; char *text; };
+enum sp_status sp_csv_read(struct sp_csv *out, const char *path, size_t max, struct sp_err *err); /* text: owned */
+/* The same of a text that is changed in place and must outlive the table; name: for sentences. */
+enum sp_status sp_csv_parse(struct sp_csv *out, char *text, const char *name, struct sp_err *err);
+void sp_csv_clear(struct sp_csv *t);
+int sp_csv_column(const struct sp_csv *t, const char *name);              /* -1: there is none */
+enum sp_status sp_csv_need(const struct sp_csv *t, const char *name, int *column, struct sp_err *err);
+const char *sp_csv_at(const struct sp_csv *t, int row, int column);       /* "" when the column is -1 */
+/* An empty field is NAN; anything that is no number is SP_FORMAT with row and column. */
+enum sp_status sp_csv_real(const struct sp_csv *t, int row, int column, double *out, struct sp_err *err);
 
 /* BLAKE2b-256 (libsodium), in hex. */
 struct sp_hash { char hex[65]; };
