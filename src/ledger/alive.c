@@ -22,11 +22,12 @@ static void first_line(const char *path, char *buf, size_t cap)
     buf[strcspn(buf, "\n")] = 0;
 }
 
-/* Start of a process in ticks since boot, 0 when there is none, or it is dead and only not yet waited for. */
+/* Start of a process in ticks since boot, 0 when there is none, or it is dead and only not yet waited for.  Asked of its
+ * first thread, which every process of the system sees alike: an emulator makes up /proc/PID/stat for the process itself. */
 static int64_t start_of(int64_t pid)
 {
     char path[64], line[1024];
-    snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+    snprintf(path, sizeof path, "/proc/%lld/task/%lld/stat", (long long)pid, (long long)pid);
     first_line(path, line, sizeof line);
     char *p = strrchr(line, ')'); /* the name may hold blanks and parentheses */
     if (!p || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X')
