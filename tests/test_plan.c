@@ -395,7 +395,7 @@ static void time_is_work_over_rate(void **u)
     int n = sp_program_rows(&j.program[SP_RUN_MICRO], row, SP_PLAN_QUESTIONS_MAX);
     assert_int_equal(n, q.n);
     for (int i = 0; i < n; i++)
-        want += sp_rates_find(&rates, row[i].row->name)->flops_per_s > 0 ? row[i].flops : row[i].bytes;
+        want += sp_rates_find(&rates, row[i].row->name)->flops_per_s > 0 ? fmax(row[i].flops, row[i].bytes) : row[i].bytes;
     struct sp_figure f = sp_plan_program(&j.program[SP_RUN_MICRO], &rates, 1, &none);
     assert_true(fabs(f.likely - want) <= 1e-9 * want && f.low < f.likely && f.likely < f.high && f.how == SP_HOW_MODEL);
     assert_int_equal(none.n, 0);

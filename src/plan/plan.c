@@ -23,15 +23,27 @@ static void ask_for(struct sp_plan_questions *q, const struct sp_kernel_row *row
         q->row[q->n++] = row;
 }
 
+/* The fastest that any row was seen to move memory; 0: nobody looked. */
+static double bandwidth(const struct sp_rates *rates)
+{
+    double best = 0;
+    for (int i = 0; i < rates->n; i++)
+        best = fmax(best, rates->at[i].bytes_per_s);
+    return best;
+}
+
 static struct sp_figure row_seconds(const struct sp_row_count *c, const struct sp_rates *rates, int threads, struct sp_plan_questions *q)
 {
     const struct sp_rate *r = sp_rates_find(rates, c->row->name);
-    if (r && r->flops_per_s > 0)
-        return sp_range(LOW_MEASURED * c->flops / r->flops_per_s, c->flops / r->flops_per_s, HIGH_MEASURED * c->flops / r->flops_per_s, SP_HOW_MODEL);
-    if (r && r->bytes_per_s > 0)
-        return sp_range(LOW_MEASURED * c->bytes / r->bytes_per_s, c->bytes / r->bytes_per_s, HIGH_MEASURED * c->bytes / r->bytes_per_s, SP_HOW_MODEL);
+    double s = 0, moves = bandwidth(rates);
+    if (r && r->flops_per_s > 0) /* few rows times a matrix wait for the matrix */
+        s = fmax(c->flops / r->flops_per_s, moves > 0 ? c->bytes / moves : 0);
+    else if (r && r->bytes_per_s > 0)
+        s = c->bytes / r->bytes_per_s;
+    if (r && (r->flops_per_s > 0 || r->bytes_per_s > 0))
+        return sp_range(LOW_MEASURED * s, s, HIGH_MEASURED * s, SP_HOW_MODEL);
     ask_for(q, c->row);
-    double s = fmax(c->flops / (FLOPS_ASSUMED * threads), c->bytes / (BYTES_ASSUMED * threads));
+    s = fmax(c->flops / (FLOPS_ASSUMED * threads), c->bytes / (BYTES_ASSUMED * threads));
     return sp_range(LOW_ASSUMED * s, s, HIGH_ASSUMED * s, SP_HOW_ASSUMED);
 }
 
