@@ -51,6 +51,8 @@ const struct sp_option sp_ask_serve_options[] = {
     { .name = "prompt", .kind = SP_OPT_INT, .at = AT(prompt), .min = 1, .max = 1 << 24, .fallback = 512, .unit = "tokens", .help = "of a question" },
     { .name = "generate", .kind = SP_OPT_INT, .at = AT(generate), .min = 1, .max = 1 << 24, .fallback = 256, .unit = "tokens", .help = "of an answer" },
     { .name = "users", .letter = 'u', .kind = SP_OPT_INT, .at = AT(users), .min = 1, .max = 1 << 20, .fallback = 1, .help = "answered at the same time" },
+    { .name = "tokens-per-second", .kind = SP_OPT_REAL, .at = AT(user_tokens_s_least), .min = 0, .max = 1e6, .help = "promised to each user; 0: nothing is" },
+    { .name = "first-token", .kind = SP_OPT_REAL, .at = AT(first_token_s_most), .min = 0, .max = 1e6, .unit = "seconds", .help = "promised until the first token; 0: nothing is" },
     STACK,
     { .name = "tensor-parallel", .kind = SP_OPT_INT, .at = AT(cut.tensor), .min = 0, .max = 1024, .help = "devices that share each layer; 0: all" },
     { 0 },

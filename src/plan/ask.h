@@ -39,6 +39,7 @@ struct sp_ask {
     bool flash;                    /* attention doesn't store its weights                      */
     double bits, cache_bits;       /* of a stored weight when served or frozen; of a cached key or value; 0: as precision */
     int64_t prompt, generate, users; /* serving: tokens of a request; requests at a time       */
+    double user_tokens_s_least, first_token_s_most; /* serving: promised to each user; 0: nothing is */
     const char *stack;             /* name of a row of sp_stacks (memory.h)                    */
     struct sp_sharding cut;
     struct sp_machine machine;     /* machine.device.count devices; 0: the processor           */
