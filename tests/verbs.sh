@@ -75,6 +75,11 @@ done
 gives 2 train --predict; says err "vocabulary"; says err "--model-vocab N"
 gives 2 techniques surplus; says err "surplus"
 gives 0 techniques --json; says out '"schema": "sparsam.techniques/1"'; parses
+printf 'model,peak_gb\nx,1\n' >"$temp/table.csv"
+gives 0 plan check memory "$temp/table.csv"; says out "Left out by rule"
+gives 0 plan check memory "$temp/table.csv" --json; says out '"schema": "sparsam.plan-check/1"'; parses
+gives 2 plan check weather "$temp/table.csv"; says err "weather"; says err "memory"
+gives 1 plan check memory "$temp/nowhere.csv"; says err "nowhere.csv"
 
 if command -v groff >/dev/null 2>&1; then
     groff -man -Tascii -ww "$temp/man" >"$temp/out" 2>"$temp/err"

@@ -4,7 +4,8 @@
 #include <string.h>
 #include "verb.h"
 
-extern const struct verb sp_verb_demo, sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_measure, sp_verb_report, sp_verb_machine, sp_verb_techniques;
+extern const struct verb sp_verb_demo, sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_measure, sp_verb_report, sp_verb_machine, sp_verb_techniques,
+    sp_verb_plan_check;
 
 const struct verb *const sp_verbs[] = {
     /* the whole story */
@@ -15,6 +16,9 @@ const struct verb *const sp_verbs[] = {
     &sp_verb_eval,
     &sp_verb_run,
     &sp_verb_measure,
+
+    /* plan */
+    &sp_verb_plan_check,
 
     /* look */
     &sp_verb_report,
