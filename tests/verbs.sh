@@ -80,6 +80,9 @@ gives 0 plan check memory "$temp/table.csv"; says out "Left out by rule"
 gives 0 plan check memory "$temp/table.csv" --json; says out '"schema": "sparsam.plan-check/1"'; parses
 gives 2 plan check weather "$temp/table.csv"; says err "weather"; says err "memory"
 gives 1 plan check memory "$temp/nowhere.csv"; says err "nowhere.csv"
+gives 0 plan article; says out "178 times"; says out "2,410,103"; says out "kW where kWh is meant"
+gives 0 plan article --json; says out '"schema": "sparsam.plan-article/1"'; parses
+gives 2 plan article --gpu-hour -1; says err "gpu-hour"
 
 if command -v groff >/dev/null 2>&1; then
     groff -man -Tascii -ww "$temp/man" >"$temp/out" 2>"$temp/err"

@@ -152,8 +152,7 @@ static void show_words(const struct sp_article *a)
            m == SP_ARTICLE_OWN ? "a model of that size" : a->name[m], sp_article_number(c[SP_ARTICLE_MEMORY].computed, 0, memory, sizeof memory),
            sp_article_number(c[SP_ARTICLE_GPUS].computed, 0, gpus, sizeof gpus), sp_article_number(c[SP_ARTICLE_DAYS].computed, 1, days, sizeof days),
            sp_article_number(c[SP_ARTICLE_ENERGY].computed, 0, kwh, sizeof kwh), sp_article_number(c[SP_ARTICLE_MONEY].computed, 0, money, sizeof money));
-    puts("Published runs took several times as much for the largest model and a hundred times as much for the\n"
-         "smaller ones. Where the rule goes wrong:");
+    puts("Where the rule goes wrong:");
     for (int i = 0; i < a->notes; i++)
         printf("- %s\n", a->note[i].text);
 }

@@ -43,8 +43,8 @@ static void note_practical(struct sp_article *a)
            llama = value(a, 2, SP_ARTICLE_NEEDED), factor = a->in.practical;
     struct sp_article_note *n =
         note(a, "practical", "From %s GPUs to %s: the factor of %.2f is an input (--practical), nothing derives it; and it isn't applied to the smaller models, "
-             "which would take %s and %s GPUs in place of %s and %s.", N(needed, 0), N(taken, 0), factor, N(sp_article_whole_up(turbo * factor), 0),
-             N(sp_article_whole_up(llama * factor), 0), N(turbo, 0), N(llama, 0));
+             "which would take %s and %s GPUs in place of %s and %s.", N(needed, 0), N(taken, 0), factor, N(round(turbo * factor), 0),
+             N(round(llama * factor), 0), N(turbo, 0), N(llama, 0));
     with(n, "factor", factor);
     with(n, "needed", needed);
     with(n, "taken", taken);
@@ -88,12 +88,15 @@ static void note_square(struct sp_article *a)
 
 static void note_rounding(struct sp_article *a)
 {
-    double turbo = value(a, 1, SP_ARTICLE_DAYS), llama = value(a, 2, SP_ARTICLE_DAYS), more_turbo = sp_article_whole_up(turbo) / turbo, more_llama = sp_article_whole_up(llama) / llama;
+    double turbo = value(a, 1, SP_ARTICLE_DAYS), llama = value(a, 2, SP_ARTICLE_DAYS), turbo_up = sp_article_whole_up(turbo), llama_up = sp_article_whole_up(llama);
+    double turbo_paid = implied_days(a, 1) / value(a, 1, SP_ARTICLE_GPUS), llama_paid = implied_days(a, 2) / value(a, 2, SP_ARTICLE_GPUS);
     struct sp_article_note *n =
-        note(a, "rounding", "The energy rounds the days up (%.2f to %.0f, %.2f to %.0f: %.1f and %.1f %% more), the cost doesn't; so energy and cost are not of the same run.",
-             turbo, sp_article_whole_up(turbo), llama, sp_article_whole_up(llama), 100 * (more_turbo - 1), 100 * (more_llama - 1));
-    with(n, "turbo_days_energy", sp_article_whole_up(turbo));
-    with(n, "llama_days_energy", sp_article_whole_up(llama));
+        note(a, "rounding", "The energy rounds the days up (%.2f to %.0f, %.2f to %.0f: %.1f and %.1f %% more) where the cost doesn't (as printed it is %.2f and %.2f days).",
+             turbo, turbo_up, llama, llama_up, 100 * (turbo_up / turbo - 1), 100 * (llama_up / llama - 1), turbo_paid, llama_paid);
+    with(n, "turbo_days_energy", turbo_up);
+    with(n, "llama_days_energy", llama_up);
+    with(n, "turbo_days_cost", turbo_paid);
+    with(n, "llama_days_cost", llama_paid);
 }
 
 static void note_unit(struct sp_article *a)
