@@ -30,6 +30,8 @@ const struct grad_case grad_cases_move[] = {
     { "rope, pairs, columns that stay, past", &sp_op_rope, 3, { GRAD_F32(2, 4, 11), GRAD_F32(2, 9, 4), GRAD_I32(1, 1) },
       { FILL_RANDOM, FILL_FIXED, FILL_VALUE }, { [2] = 5 },
       .attr = ATTR(.i = { [SP_ROPE_HEADS] = 2, [SP_ROPE_DIM] = 4, [SP_ROPE_INTERLEAVED] = 1 }) },
+    { "rope, a row a head, columns that stay", &sp_op_rope, 2, { GRAD_F32(2, 12, 6), GRAD_F32(2, 9, 4) }, { FILL_RANDOM, FILL_FIXED },
+      .attr = ATTR(.i = { [SP_ROPE_HEADS] = 1, [SP_ROPE_DIM] = 4, [SP_ROPE_T] = 3, [SP_ROPE_EACH] = 2 }) },
     { "cast", &sp_op_cast, 1, { GRAD_F32(2, 3, 5) }, .attr = { .format = SP_F32 } },
     { "slice", &sp_op_slice, 1, { GRAD_F32(2, 5, 7) },
       .attr = ATTR(.i = { [SP_SLICE_ROW] = 1, [SP_SLICE_ROWS] = 3, [SP_SLICE_COL] = 2, [SP_SLICE_COLS] = 4 }) },

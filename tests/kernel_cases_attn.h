@@ -99,6 +99,7 @@ static void attn_rope_make(struct kernel_case *c, int number)
 {
     struct sp_rope_args a = { .m = case_between(c, 1, 50), .heads = case_between(c, 1, 4), .dim = 2 * case_between(c, 1, 40) };
     a.t = number % 3 ? a.m : case_between(c, 1, a.m);
+    a.each = case_coin(c) ? 1 : case_between(c, 1, 5);
     a.max = a.t + case_below(c, 60);
     a.ldx = a.heads * a.dim + case_below(c, 100), a.ldy = a.heads * a.dim + case_below(c, 100);
     a.interleaved = number % 2, a.back = case_coin(c);

@@ -196,7 +196,7 @@ static void rope_knows_distances(void **unused)
         for (int pairs = 0; pairs < 2; pairs++) {
             double sum = 0;
             int32_t at[2] = { p, p + 5 };
-            struct sp_rope_args a = { .table = table, .m = 1, .t = 1, .heads = 1, .dim = DIM, .ldx = DIM, .ldy = DIM, .max = MAX, .interleaved = pairs };
+            struct sp_rope_args a = { .table = table, .m = 1, .t = 1, .each = 1, .heads = 1, .dim = DIM, .ldx = DIM, .ldy = DIM, .max = MAX, .interleaved = pairs };
             for (int i = 0; i < 2; i++) {
                 a.x = x[i], a.y = y[i], a.past = &at[i];
                 sp_kernel_run(&sp_kernel_rope, sp_kernel_pick(&sp_kernel_rope, 0, &a), &a, NULL, NULL, 0);

@@ -137,17 +137,17 @@ static void yarn_is_read_and_written(void **u)
 
 /* Each is refused with a sentence that holds `says`. */
 static const struct { const char *text, *says; enum sp_status st; } bad_config[] = {
-    { "{\"model_type\":\"bert\"}", "bert", SP_UNSUPPORTED },
-    { "{\"architectures\":[\"T5Model\"]}", "T5Model", SP_UNSUPPORTED },
+    { "{\"model_type\":\"mamba\"}", "mamba", SP_UNSUPPORTED },
+    { "{\"architectures\":[\"VisionModel\"]}", "VisionModel", SP_UNSUPPORTED },
+    { "{\"model_type\":\"qwen3\",\"hidden_size\":64,\"num_hidden_layers\":2,\"num_attention_heads\":4}", "vocab_size", SP_FORMAT },
     { "{}", "model_type", SP_FORMAT },
     { "[]", "object", SP_FORMAT },
-    { "{\"model_type\":\"llama\",\"num_attention_heads\":6,\"num_key_value_heads\":4}", "share", SP_SHAPE },
+    { "{\"model_type\":\"llama\",\"hidden_size\":96,\"num_hidden_layers\":1,\"vocab_size\":9,\"intermediate_size\":8,\"num_attention_heads\":6,\"num_key_value_heads\":4}", "share", SP_SHAPE },
     { "{\"model_type\":\"llama\",\"num_hidden_layers\":0}", "num_hidden_layers", SP_FORMAT },
     { "{\"model_type\":\"llama\",\"hidden_size\":1e12}", "hidden_size", SP_FORMAT },
     { "{\"model_type\":\"llama\",\"hidden_size\":\"64\"}", "hidden_size", SP_FORMAT },
-    { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"factor\":4}}", "longrope", SP_UNSUPPORTED },
+    { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longest\",\"factor\":4}}", "longest", SP_UNSUPPORTED },
     { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"beta_fast\":1}}", "beta_slow", SP_FORMAT },
-    { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"yarn\",\"truncate\":false}}", "truncate", SP_UNSUPPORTED },
     { "{\"model_type\":\"llama\",\"hidden_act\":\"relu6\"}", "relu6", SP_UNSUPPORTED },
     { "{\"model_type\":\"gpt2\",\"n_head\":7}", "divide", SP_SHAPE },
     { "{\"model_type\":\"llama\",\"eos_token_id\":[1,-2]}", "eos_token_id", SP_FORMAT },

@@ -67,12 +67,12 @@ struct sp_embed_back_args { const int32_t *ids; const void *dy; const float *acc
  * (low, high: frequency factors), 3 yarn (low, high: beta slow 1, beta fast 32); factor, original: length before;
  * size: what cosines and sines are multiplied by, 0: 1, with yarn 0.1 ln(factor) + 1. */
 struct sp_rope_table_args { float *table; int64_t max, dim; double base, factor, low, high, original, size; int32_t scaling; };
-/* Rotates the first heads*dim columns of x[m, ldx] by row *past + i % t of table[max, dim/2, 2] (past NULL: 0; kept
- * below max); back: inverse.  Further columns (to the smaller of ldx, ldy) are copied.  y may be x.
+/* Rotates the first heads*dim columns of x[m, ldx] by row *past + i / each % t of table[max, dim/2, 2] (past NULL: 0;
+ * kept below max; each: rows in a line that share a position); back: inverse.  Further columns (to the smaller of ldx, ldy) are copied.  y may be x.
  * interleaved: pairs (2j, 2j+1), else (j, j + dim/2). */
 struct sp_rope_args {
     const void *x; const float *table; const int32_t *past; void *y;
-    int64_t m, t, heads, dim, ldx, ldy, max; int32_t interleaved, back, x_format, y_format;
+    int64_t m, t, each, heads, dim, ldx, ldy, max; int32_t interleaved, back, x_format, y_format;
 };
 /* Causal attention, b sequences: t queries at positions past..past+t-1, over keys 0..past+t-1 of at most tk stored
  * (past NULL: 0 and all tk keys).  q[b*t, heads*dim] row distance ldq, k and v[b*tk, kv_heads*dim] row distances ldk,

@@ -116,8 +116,8 @@ const struct sp_kernel sp_kernel_attention_back = {
 #define R(kind, field) F(sp_rope_args, kind, field)
 static const struct sp_field rope_fields[] = {
     P(sp_rope_args, IN, x, "const void *"), P(sp_rope_args, IN, table, "const float *"),
-    P(sp_rope_args, IN, past, "const int32_t *"), P(sp_rope_args, OUT, y, "void *"), R(I64, m), R(I64, t), R(I64, heads),
-    R(I64, dim), R(I64, ldx), R(I64, ldy), R(I64, max), R(I32, interleaved), R(I32, back), R(I32, x_format),
+    P(sp_rope_args, IN, past, "const int32_t *"), P(sp_rope_args, OUT, y, "void *"), R(I64, m), R(I64, t), R(I64, each),
+    R(I64, heads), R(I64, dim), R(I64, ldx), R(I64, ldy), R(I64, max), R(I32, interleaved), R(I32, back), R(I32, x_format),
     R(I32, y_format), { NULL },
 };
 

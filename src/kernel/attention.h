@@ -53,7 +53,7 @@ enum { SP_ROPE_ROWS = 16, SP_ROPE_FLOATS = 3 * SP_HEAD_DIM_MAX };
 /* The row of the table for row i of x. */
 static inline int64_t sp_rope_at(const struct sp_rope_args *a, int64_t i)
 {
-    int64_t p = (a->past ? *a->past : 0) + i % a->t;
+    int64_t p = (a->past ? *a->past : 0) + i / a->each % a->t;
     return p < 0 ? 0 : p < a->max ? p : a->max - 1;
 }
 

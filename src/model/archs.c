@@ -6,6 +6,7 @@ const struct sp_arch *const sp_archs[] = {
     &sp_arch_llama,
     &sp_arch_gpt2,
     &sp_arch_mlp,
+    &sp_arch_decoder,
     NULL,
 };
 

@@ -12,7 +12,8 @@ enum { LOSS_ELEMENTS = 1 << 24, LOSS_ROWS_LEAST = 96, LOSS_ROWS_MIN = 64, DIM_LI
 
 void sp_builder_init(struct sp_builder *s, struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b)
 {
-    *s = (struct sp_builder){ .g = g, .c = c, .b = b, .rows = b->batch * b->tokens, .past = SP_NONE, .counter = SP_NONE };
+    *s = (struct sp_builder){ .g = g, .c = c, .b = b, .rows = b->batch * b->tokens, .past = SP_NONE, .counter = SP_NONE,
+                               .rope = SP_NONE, .rope_local = SP_NONE, .head_bias = SP_NONE };
     b->loss = SP_NONE;
     if (b->mode == SP_BUILD_SERVE)
         s->past = sp_graph_input(g, "past", SP_TYPE(SP_I32, 1));
@@ -83,14 +84,37 @@ sp_ref sp_builder_attention(struct sp_builder *s, int i, sp_ref q, sp_ref k, sp_
     return sp_graph_add(s->g, &sp_op_attention, NULL, 5, in, attr);
 }
 
-sp_ref sp_builder_cached(struct sp_builder *s, int layer, const char *which, sp_ref rows)
+/* A chunk longer than the ring attends to itself: what it needs of the ring is gone by then. */
+sp_ref sp_builder_cached(struct sp_builder *s, int layer, const char *which, sp_ref rows, int64_t window)
 {
     if (s->g->status)
         return SP_NONE;
     const char *name = sp_builder_name(s, "cache/%d/%s", layer, which);
-    struct sp_type t = SP_TYPE(s->b->cached, s->b->batch * s->b->cache, sp_type_cols(sp_graph_type(s->g, rows)));
+    bool ring = s->b->rings && window > 0 && window < s->b->cache;
+    struct sp_type t = SP_TYPE(s->b->cached, s->b->batch * (ring ? window : s->b->cache), sp_type_cols(sp_graph_type(s->g, rows)));
     sp_ref cache = sp_graph_state(s->g, name, SP_STATE_CACHE, false, t);
-    return SP_ADD(s->g, &sp_op_cache_append, NULL, SP_ATTR(.i = { s->b->batch }), cache, rows, s->past);
+    sp_ref kept = SP_ADD(s->g, ring ? &sp_op_ring_append : &sp_op_cache_append, NULL, SP_ATTR(.i = { s->b->batch }), cache, rows, s->past);
+    return ring && s->b->tokens > window ? rows : kept;
+}
+
+sp_ref sp_builder_columns(struct sp_builder *s, sp_ref x, int64_t first, int64_t n)
+{
+    struct sp_attr attr = { .format = -1 };
+    attr.i[SP_SLICE_COL] = first;
+    attr.i[SP_SLICE_COLS] = n;
+    return SP_ADD(s->g, &sp_op_slice, NULL, &attr, x);
+}
+
+sp_ref sp_builder_view(struct sp_builder *s, sp_ref x, int64_t rows, int64_t cols)
+{
+    return SP_ADD(s->g, &sp_op_view, NULL, SP_ATTR(.i = { 0, 2, rows, cols }), x);
+}
+
+sp_ref sp_builder_cast(struct sp_builder *s, sp_ref x, enum sp_format f)
+{
+    if (s->g->status || sp_graph_type(s->g, x)->format == f)
+        return x;
+    return SP_ADD(s->g, &sp_op_cast, NULL, (&(struct sp_attr){ .format = (int)f }), x);
 }
 
 /* ---- the head ---- */
@@ -120,6 +144,17 @@ static sp_ref part(struct sp_builder *s, sp_ref x, int64_t row, int64_t n, int64
     return SP_ADD(s->g, &sp_op_view, NULL, SP_ATTR(.i = { row, 1, n }), x);
 }
 
+/* Logits of rows x: with the head's bias, and no further from 0 than the cap. */
+static sp_ref logits_of(struct sp_builder *s, sp_ref x, sp_ref w)
+{
+    sp_ref y = sp_builder_linear(s, x, w, 2, s->head_bias, SP_NONE, SP_F32);
+    if (!(s->c->logit_cap > 0))
+        return y;
+    y = SP_ADD(s->g, &sp_op_scale, NULL, SP_ATTR(.f = { 1 / s->c->logit_cap }), y);
+    y = SP_ADD(s->g, &sp_op_tanh, NULL, NULL, y);
+    return SP_ADD(s->g, &sp_op_scale, NULL, SP_ATTR(.f = { s->c->logit_cap }), y);
+}
+
 /* Loss and negative log-likelihood of every row, some rows of logits at a time. */
 static void score(struct sp_builder *s, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights)
 {
@@ -130,7 +165,7 @@ static void score(struct sp_builder *s, sp_ref x, sp_ref w, sp_ref targets, sp_r
         nll = sp_graph_add(g, &sp_op_fill, NULL, 0, NULL, SP_ATTR(.i = { 2, all, 1 }, .f = { 0 }));
     for (int64_t row = 0; row < all && !g->status; row += step) {
         int64_t n = row + step < all ? step : all - row;
-        sp_ref logits = sp_builder_linear(s, part(s, x, row, n, s->c->width), w, 2, SP_NONE, SP_NONE, SP_F32);
+        sp_ref logits = logits_of(s, part(s, x, row, n, s->c->width), w);
         loss = SP_ADD(g, &sp_op_xent, NULL, NULL, logits, part(s, targets, row, n, 0), part(s, weights, row, n, 0), loss);
         sp_ref some = { loss.node, 2 };
         nll = step < all ? SP_ADD(g, &sp_op_put_rows, NULL, SP_ATTR(.i = { row }), nll,
@@ -146,7 +181,14 @@ static void logits(struct sp_builder *s, sp_ref x, sp_ref w)
         sp_ref last = sp_graph_input(s->g, "last", SP_TYPE(SP_I32, s->b->batch));
         x = SP_ADD(s->g, &sp_op_embed, NULL, (&(struct sp_attr){ .format = (int)s->b->compute }), last, x);
     }
-    SP_ADD(s->g, &sp_op_matmul, "logits", (&(struct sp_attr){ .i = { 2 }, .format = SP_F32 }), x, w);
+    if (s->g->status)
+        return;
+    if (!sp_is(s->head_bias) && !(s->c->logit_cap > 0)) {
+        SP_ADD(s->g, &sp_op_matmul, "logits", (&(struct sp_attr){ .i = { 2 }, .format = SP_F32 }), x, w);
+        return;
+    }
+    int64_t rows = sp_type_rows(sp_graph_type(s->g, x));
+    SP_ADD(s->g, &sp_op_view, "logits", SP_ATTR(.i = { 0, 2, rows, s->c->vocab }), logits_of(s, x, w));
 }
 
 void sp_builder_head(struct sp_builder *s, sp_ref x, sp_ref w)
@@ -165,7 +207,10 @@ void sp_builder_head(struct sp_builder *s, sp_ref x, sp_ref w)
         score(s, x, w, targets, weights);
         return;
     }
-    s->b->loss = sp_graph_lm_loss(g, x, w, targets, weights, loss_rows(s), s->b->compute);
+    if (sp_is(s->head_bias) || s->c->logit_cap > 0) /* all logits at once: their slopes pass through more than a product */
+        s->b->loss = SP_ADD(g, &sp_op_xent, NULL, NULL, logits_of(s, x, w), targets, weights);
+    else
+        s->b->loss = sp_graph_lm_loss(g, x, w, targets, weights, loss_rows(s), s->b->compute);
     call_it(s, "loss", s->b->loss, 1);
 }
 
@@ -178,7 +223,8 @@ static enum sp_status check(const struct sp_model_config *c, const struct sp_bui
     if (c->family == SP_FAMILY_MLP && b->tokens != 1)
         return sp_fail(err, SP_USAGE, "an MLP takes rows: tokens must be 1, not %lld", (long long)b->tokens);
     int64_t most = b->mode == SP_BUILD_SERVE && c->family != SP_FAMILY_MLP ? b->cache : b->tokens;
-    if (c->family == SP_FAMILY_GPT2 && most > c->context) {
+    bool learned = c->family == SP_FAMILY_GPT2 || c->positions == SP_POSITIONS_LEARNED;
+    if (learned && most > c->context) {
         sp_fail(err, SP_USAGE, "%lld positions, but the model has learned %lld", (long long)most, (long long)c->context);
         return sp_remedy(err, "use at most %lld tokens a sequence", (long long)c->context);
     }
@@ -201,19 +247,4 @@ enum sp_status sp_model_build(struct sp_graph *g, const struct sp_model_config *
     a->build(g, c, b);
     sp_graph_scope(g, -1, "%s", "");
     return sp_graph_status(g, err);
-}
-
-enum sp_status sp_model_parameters(const struct sp_model_config *c, int64_t *out, struct sp_err *err)
-{
-    struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = 1, .tokens = 1 };
-    struct sp_graph *g = sp_graph_new();
-    enum sp_status st = sp_model_build(g, c, &b, err);
-    int64_t n = 0;
-    for (int v = 0; !st && v < g->n; v++)
-        if (g->node[v].op == &sp_op_state && g->node[v].state_kind == SP_STATE_PARAM)
-            n += sp_type_elements(&g->node[v].out[0]);
-    sp_graph_free(g);
-    if (!st)
-        *out = n;
-    return st;
 }

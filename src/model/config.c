@@ -8,39 +8,46 @@ enum { CONFIG_BYTES_MAX = 4 << 20, SIZE_MAX_ = 1 << 30, HEAD_DIM_MAX = 512, LAYE
 
 /* ---- which architecture ---- */
 
-static bool listed(const char *const *list, const char *name)
-{
-    for (; *list; list++)
-        if (!strcmp(*list, name))
-            return true;
-    return false;
-}
-
 static enum sp_status unknown(const char *key, const char *found, struct sp_err *err)
 {
-    struct sp_text known = { .max = 200 };
+    struct sp_text known = { .max = 600 };
     for (const struct sp_arch *const *a = sp_archs; *a; a++)
-        for (const char *const *t = (*a)->model_types; *t; t++)
-            sp_text_printf(&known, "%s%s", known.n ? ", " : "", *t);
+        for (const struct sp_kind *k = (*a)->kinds; k->type; k++)
+            sp_text_printf(&known, "%s%s", known.n ? ", " : "", k->type);
     sp_fail(err, SP_UNSUPPORTED, "%s \"%.60s\" isn't supported", key, found);
     sp_remedy(err, "supported are %s", known.at ? known.at : "");
     sp_text_clear(&known);
     return SP_UNSUPPORTED;
 }
 
-static enum sp_status find_arch(const json_t *j, const struct sp_arch **out, const char **type, struct sp_err *err)
+static bool same(const char *a, const char *b)
 {
-    TRY(sp_json_text(j, "model_type", NULL, type, err));
-    const char *class = json_string_value(json_array_get(json_object_get(j, "architectures"), 0));
+    return a && b && !strcmp(a, b);
+}
+
+static const struct sp_kind *find_kind(const char *type, const char *class, const struct sp_arch **arch)
+{
     for (const struct sp_arch *const *a = sp_archs; *a; a++)
-        if (*type ? listed((*a)->model_types, *type) : class && listed((*a)->architectures, class)) {
-            *out = *a;
-            *type = *type ? *type : (*a)->model_types[0];
-            return SP_OK;
-        }
-    if (!*type && !class)
-        return sp_fail(err, SP_FORMAT, "config.json names neither \"model_type\" nor \"architectures\"");
-    return *type ? unknown("model_type", *type, err) : unknown("architecture", class, err);
+        for (const struct sp_kind *k = (*a)->kinds; k->type; k++)
+            if (type ? same(k->type, type) : same(k->class, class) || same(k->class2, class)) {
+                *arch = *a;
+                return k;
+            }
+    return NULL;
+}
+
+/* By model_type, else by class, else by what the other keys say. */
+static enum sp_status find_arch(const json_t *j, const struct sp_arch **arch, const struct sp_kind **out, struct sp_err *err)
+{
+    const char *type, *class = json_string_value(json_array_get(json_object_get(j, "architectures"), 0));
+    TRY(sp_json_text(j, "model_type", NULL, &type, err));
+    const char *known = type ? sp_known_type(type) : class ? NULL : sp_foreign_type(j);
+    if (!known && !class) {
+        sp_fail(err, SP_FORMAT, "config.json names neither \"model_type\" nor \"architectures\"");
+        return sp_remedy(err, "add \"model_type\": \"llama\", or what it is");
+    }
+    *out = find_kind(known, class, arch);
+    return *out ? SP_OK : type ? unknown("model_type", type, err) : unknown("architecture", known ? known : class, err);
 }
 
 /* ---- reading ---- */
@@ -69,16 +76,18 @@ static enum sp_status read_tokens(struct sp_model_config *c, const json_t *j, st
 
 enum sp_status sp_model_config_parse(struct sp_model_config *out, const json_t *j, struct sp_err *err)
 {
-    struct sp_model_config c = { .bos = -1 };
     const struct sp_arch *a = NULL;
-    const char *type = NULL;
+    const struct sp_kind *k = NULL;
     if (!json_is_object(j))
         return sp_fail(err, SP_FORMAT, "config.json must be an object");
-    TRY(find_arch(j, &a, &type, err));
+    TRY(find_arch(j, &a, &k, err));
+    struct sp_model_config c = k->like;
     c.family = a->family;
+    c.kind = k;
+    c.bos = -1;
     TRY(sp_json_real(j, "initializer_range", 0, 10, 0.02, &c.initializer_range, err));
     TRY(read_tokens(&c, j, err));
-    TRY(a->read(&c, type, j, err));
+    TRY(a->read(&c, j, err));
     TRY(sp_model_config_finish(&c, err));
     *out = c;
     return SP_OK;
@@ -147,9 +156,9 @@ static enum sp_status within(const char *what, int64_t v, int64_t min, int64_t m
 
 static void complete(struct sp_model_config *c)
 {
-    bool llama = c->family == SP_FAMILY_LLAMA;
-    c->kv_heads = c->kv_heads && llama ? c->kv_heads : c->heads;
-    if ((!c->head_dim || !llama) && c->heads)
+    bool llama = c->family == SP_FAMILY_LLAMA, own = llama || c->family == SP_FAMILY_DECODER;
+    c->kv_heads = c->kv_heads && own ? c->kv_heads : c->heads;
+    if ((!c->head_dim || !own) && c->heads)
         c->head_dim = c->width / c->heads;
     if (!c->ffn)  /* Llama: two thirds of four widths, in whole 64s */
         c->ffn = llama ? (8 * c->width / 3 + 63) / 64 * 64 : 4 * c->width;
@@ -163,6 +172,26 @@ static void complete(struct sp_model_config *c)
         c->initializer_range = 0.02;
 }
 
+/* Experts and latent rows. */
+static enum sp_status check_parts(const struct sp_model_config *c, struct sp_err *err)
+{
+    if (c->experts || c->experts_used) {
+        TRY(within("the number of experts", c->experts, 1, 100000, err));
+        TRY(within("the number of experts of a token", c->experts_used, 1, c->experts, err));
+        TRY(within("an expert's width", c->expert_ffn, 1, SIZE_MAX_, err));
+        TRY(within("the shared experts' width", c->shared_ffn, 0, SIZE_MAX_, err));
+        TRY(within("the number of layers without experts", c->dense_layers, 0, c->layers, err));
+    }
+    if (c->kv_rank) {
+        TRY(within("the rank of latent keys and values", c->kv_rank, 1, SIZE_MAX_, err));
+        TRY(within("the rank of queries", c->q_rank, 0, SIZE_MAX_, err));
+        TRY(within("the turned part of a head", c->rope_dim, 2, HEAD_DIM_MAX, err));
+        TRY(within("the other part of a head", c->nope_dim, 1, HEAD_DIM_MAX, err));
+        TRY(within("a value's width", c->v_dim, 1, HEAD_DIM_MAX, err));
+    }
+    return SP_OK;
+}
+
 static enum sp_status check_heads(const struct sp_model_config *c, struct sp_err *err)
 {
     TRY(within("the number of heads", c->heads, 1, 100000, err));
@@ -174,9 +203,11 @@ static enum sp_status check_heads(const struct sp_model_config *c, struct sp_err
     if (c->family == SP_FAMILY_GPT2 && c->width % c->heads)
         return sp_fail(err, SP_SHAPE, "%lld heads do not divide a width of %lld", (long long)c->heads, (long long)c->width);
     TRY(within("the head's dimension", c->head_dim, 1, HEAD_DIM_MAX, err));
-    if (c->family == SP_FAMILY_LLAMA && c->head_dim % 2)
-        return sp_fail(err, SP_SHAPE, "rotary positions want an even head dimension, not %lld", (long long)c->head_dim);
-    return SP_OK;
+    bool turns = (c->family == SP_FAMILY_LLAMA || c->family == SP_FAMILY_DECODER) && c->positions == SP_POSITIONS_ROTARY;
+    int64_t turned = c->rotary ? c->rotary : c->head_dim;
+    if (turns && (turned % 2 || turned < 2 || turned > c->head_dim))
+        return sp_fail(err, SP_SHAPE, "rotary positions want an even head dimension, not %lld", (long long)turned);
+    return c->experts || c->experts_used || c->kv_rank ? check_parts(c, err) : SP_OK;
 }
 
 enum sp_status sp_model_config_finish(struct sp_model_config *c, struct sp_err *err)

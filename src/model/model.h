@@ -18,8 +18,11 @@
 #include "../graph/graph.h"
 
 /* ---- configuration ---------------------------------------------------------- */
-enum sp_family { SP_FAMILY_LLAMA, SP_FAMILY_GPT2, SP_FAMILY_MLP, SP_FAMILIES };
-enum sp_rope_scaling { SP_SCALING_NONE, SP_SCALING_LINEAR, SP_SCALING_LLAMA3, SP_SCALING_YARN };
+enum sp_family { SP_FAMILY_LLAMA, SP_FAMILY_GPT2, SP_FAMILY_MLP, SP_FAMILY_DECODER, SP_FAMILIES };
+enum sp_norm { SP_NORM_RMS, SP_NORM_LAYER, SP_NORM_PLAIN /* layer norm without gain */ };
+enum sp_norm_at { SP_NORM_BEFORE, SP_NORM_AROUND, SP_NORM_BEHIND, SP_NORM_OF_SUM /* of the stream, behind each part */ };
+enum sp_positions { SP_POSITIONS_ROTARY, SP_POSITIONS_LEARNED, SP_POSITIONS_ALIBI };
+enum sp_rope_scaling { SP_SCALING_NONE, SP_SCALING_LINEAR, SP_SCALING_LLAMA3, SP_SCALING_YARN, SP_SCALING_OTHER /* counted only */ };
 enum { SP_EOS_MAX = 8 };
 
 enum { SP_WIDTHS_MAX = 16 };
@@ -39,6 +42,29 @@ struct sp_model_config {
     double rope_theta, rope_factor, rope_low, rope_high, rope_original, rope_size; /* size: of cosines and sines, 0: the rule */
     enum sp_rope_scaling rope_scaling;
     int64_t bos; int n_eos; int64_t eos[SP_EOS_MAX]; /* bos -1: none                          */
+
+    /* What decoders differ in; all 0 is Llama's way.  kind: the row of the architecture, NULL its first. */
+    const struct sp_kind *kind;
+    enum sp_norm norm;
+    enum sp_positions positions;
+    bool norm_bias, gain_one;      /* norms have a bias; are multiplied by 1 + gain           */
+    enum sp_norm_at norm_at;       /* before each part; and behind it; only behind it; of the sum */
+    bool qk_norm, qk_norm_wide;    /* queries and keys are normed, a head or all at a time    */
+    bool parallel, one_norm;       /* attention and feed-forward side by side; of one norm    */
+    bool ungated, head_bias, embed_norm;
+    int64_t rotary;                /* numbers of a head that turn; 0: all                     */
+    bool interleaved;              /* they turn in neighbouring pairs                         */
+    int64_t offset;                /* rows before the first learned position (OPT: 2)         */
+    int64_t embed_width;           /* of embedding and head where projected; 0: width         */
+    int64_t window_every;          /* every so many layers one without window; 0: none such   */
+    int64_t window_at;             /* which of them that is, from 1; 0: the last              */
+    double rope_local;             /* base in layers with a window; 0: the same               */
+    double attn_scale, attn_cap, logit_cap, embed_scale; /* 0: 1/sqrt(head_dim), none, none, 1 */
+    int64_t experts, experts_used, expert_ffn, shared_ffn, dense_layers; /* mixture; dense_layers: the first ones without */
+    bool expert_bias, route_bias, shared_gate, sinks;
+    int64_t q_rank, kv_rank, nope_dim, rope_dim, v_dim; /* latent attention; kv_rank 0: none   */
+    int64_t token_types;           /* BERT                                                    */
+    int64_t buckets, encoder_layers; /* T5: of relative positions                             */
 };
 /* Completes what is 0 (kv_heads, head_dim, ffn, eps, theta, ...) and checks bounds and divisibility. */
 enum sp_status sp_model_config_finish(struct sp_model_config *c, struct sp_err *err);
@@ -72,6 +98,7 @@ struct sp_build {
     enum sp_format stored;         /* of parameter matrices (SP_F32 when trained)             */
     enum sp_format cached;         /* of keys and values in the cache                         */
     bool all_logits;               /* SERVE: of every row                                     */
+    bool rings;                    /* SERVE: a layer with a window keeps no more than that; counted, not yet run */
     double dropout; uint64_t seed; /* TRAIN: seed keys the masks                              */
     int64_t loss_rows;             /* logits made for at most so many rows at a time; 0: chosen */
     sp_ref loss;                   /* out: what sp_graph_grad takes (TRAIN)                   */
@@ -79,6 +106,10 @@ struct sp_build {
 enum sp_status sp_model_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b, struct sp_err *err);
 /* Exact, from the graph. */
 enum sp_status sp_model_parameters(const struct sp_model_config *c, int64_t *out, struct sp_err *err);
+/* Those a token meets: of experts only the chosen ones. */
+enum sp_status sp_model_active_parameters(const struct sp_model_config *c, int64_t *out, struct sp_err *err);
+/* Keys and values (or latent rows) of one sequence of `positions`, to the byte: layers with a window keep at most that. */
+enum sp_status sp_model_cache_bytes(const struct sp_model_config *c, int64_t positions, enum sp_format format, int64_t *out, struct sp_err *err);
 /* Standard deviation a fresh tensor is drawn with; 0: zeros; negative: ones. */
 double sp_model_init_std(const struct sp_model_config *c, const char *tensor, const struct sp_type *t);
 /* Draws every parameter of the state; each tensor's numbers depend on (seed, its name) alone. */
@@ -88,9 +119,8 @@ enum sp_status sp_model_init(const struct sp_model_config *c, const struct sp_st
 struct sp_arch {
     const char *name, *help;
     enum sp_family family;
-    const char *const *model_types;  /* in config.json; NULL-terminated   */
-    const char *const *architectures;/* where model_type is missing       */
-    enum sp_status (*read)(struct sp_model_config *c, const char *model_type, const json_t *j, struct sp_err *err);
+    const struct sp_kind *kinds;     /* the model types it reads; ends with one without a name */
+    enum sp_status (*read)(struct sp_model_config *c, const json_t *j, struct sp_err *err); /* c: the kind's ways */
     enum sp_status (*write)(const struct sp_model_config *c, json_t *j); /* SP_NOMEM or SP_OK */
     void (*build)(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b);
     bool (*residual)(const char *tensor);  /* projections into the residual stream: drawn smaller */

@@ -10,36 +10,20 @@
 
 /* ---- configuration ---- */
 
-static enum sp_status read_act(struct sp_model_config *c, const json_t *j, struct sp_err *err)
-{
-    const char *act;
-    TRY(sp_json_text(j, "activation_function", "gelu_new", &act, err));
-    if (!strcmp(act, "gelu_new") || !strcmp(act, "gelu_pytorch_tanh"))
-        c->activation = SP_GELU;
-    else if (!strcmp(act, "gelu"))
-        c->activation = SP_GELU_ERF;
-    else if (!strcmp(act, "relu"))
-        c->activation = SP_RELU;
-    else
-        return sp_fail(err, SP_UNSUPPORTED, "activation_function \"%.40s\" isn't supported; gelu_new, gelu and relu are", act);
-    return SP_OK;
-}
-
-static enum sp_status gpt2_read(struct sp_model_config *c, const char *type, const json_t *j, struct sp_err *err)
+static enum sp_status gpt2_read(struct sp_model_config *c, const json_t *j, struct sp_err *err)
 {
     enum { BIG = 1 << 30 };
-    (void)type;
     TRY(sp_json_int(j, "vocab_size", 1, BIG, 50257, &c->vocab, err));
-    TRY(sp_json_int(j, "n_embd", 1, BIG, 768, &c->width, err));
-    TRY(sp_json_int(j, "n_layer", 1, 10000, 12, &c->layers, err));
-    TRY(sp_json_int(j, "n_head", 1, 100000, 12, &c->heads, err));
-    TRY(sp_json_int(j, "n_inner", 1, BIG, 4 * c->width, &c->ffn, err));
-    TRY(sp_json_int(j, "n_positions", 1, BIG, 1024, &c->context, err));
+    TRY(sp_key_int(j, "n_embd|hidden_size|hidden_dim", 1, BIG, 768, &c->width, err));
+    TRY(sp_key_int(j, "n_layer|num_hidden_layers|num_layers", 1, 10000, 12, &c->layers, err));
+    TRY(sp_key_int(j, "n_head|num_attention_heads", 1, 100000, 12, &c->heads, err));
+    TRY(sp_key_int(j, "n_inner|intermediate_size|ffn_embed_dim", 1, BIG, 4 * c->width, &c->ffn, err));
+    TRY(sp_key_int(j, "n_positions|max_position_embeddings|max_seq_len|n_ctx", 1, BIG, 1024, &c->context, err));
     TRY(sp_json_real(j, "layer_norm_epsilon", 0, 1, 1e-5, &c->norm_eps, err));
     TRY(sp_json_real(j, "resid_pdrop", 0, 1, 0.1, &c->dropout, err));
     TRY(sp_json_bool(j, "tie_word_embeddings", true, &c->tied, err));
     TRY(sp_json_bool(j, "bias", true, &c->bias, err));
-    return read_act(c, j, err);
+    return sp_key_activation(c, j, err);
 }
 
 static enum sp_status gpt2_write(const struct sp_model_config *c, json_t *j)
@@ -92,14 +76,6 @@ static sp_ref onto(struct sp_builder *s, sp_ref x, sp_ref y, const char *what, i
     return sp_builder_residual(s, x, y, w, 0, bias(s, what, s->c->width), what);
 }
 
-static sp_ref columns(struct sp_builder *s, sp_ref x, int64_t first, int64_t n)
-{
-    struct sp_attr attr = { .format = -1 };
-    attr.i[SP_SLICE_COL] = first;
-    attr.i[SP_SLICE_COLS] = n;
-    return SP_ADD(s->g, &sp_op_slice, NULL, &attr, x);
-}
-
 static sp_ref attend(struct sp_builder *s, int i, sp_ref qkv)
 {
     const struct sp_model_config *c = s->c;
@@ -110,9 +86,9 @@ static sp_ref attend(struct sp_builder *s, int i, sp_ref qkv)
         attr.i[SP_ATTN_PACKED] = 1;
         return sp_builder_attention(s, i, qkv, SP_NONE, SP_NONE, &attr);
     }
-    sp_ref k = sp_builder_cached(s, i, "k", columns(s, qkv, c->width, c->width));
-    sp_ref v = sp_builder_cached(s, i, "v", columns(s, qkv, 2 * c->width, c->width));
-    return sp_builder_attention(s, i, columns(s, qkv, 0, c->width), k, v, &attr);
+    sp_ref k = sp_builder_cached(s, i, "k", sp_builder_columns(s, qkv, c->width, c->width), 0);
+    sp_ref v = sp_builder_cached(s, i, "v", sp_builder_columns(s, qkv, 2 * c->width, c->width), 0);
+    return sp_builder_attention(s, i, sp_builder_columns(s, qkv, 0, c->width), k, v, &attr);
 }
 
 static const struct sp_op *activation(const struct sp_model_config *c)
@@ -171,11 +147,10 @@ static bool gpt2_residual(const char *tensor)
     return strstr(tensor, "c_proj.weight");
 }
 
-static const char *const gpt2_types[] = { "gpt2", NULL };
-static const char *const gpt2_classes[] = { "GPT2LMHeadModel", NULL };
+static const struct sp_kind gpt2_kinds[] = { { "gpt2", "GPT2LMHeadModel", "GPT2Model", NULL, { .activation = SP_GELU } }, { 0 } };
 
 const struct sp_arch sp_arch_gpt2 = {
-    .name = "gpt2", .help = "learned positions, layer norm, GELU", .family = SP_FAMILY_GPT2, .model_types = gpt2_types,
-    .architectures = gpt2_classes, .read = gpt2_read, .write = gpt2_write, .build = gpt2_build, .residual = gpt2_residual,
+    .name = "gpt2", .help = "learned positions, layer norm, GELU", .family = SP_FAMILY_GPT2, .kinds = gpt2_kinds,
+    .read = gpt2_read, .write = gpt2_write, .build = gpt2_build, .residual = gpt2_residual,
     .prefix = "transformer.",
 };

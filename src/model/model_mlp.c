@@ -32,10 +32,9 @@ static int64_t width(const struct sp_model_config *c, int64_t i)
     return i < 0 ? c->inputs : i < SP_WIDTHS_MAX && c->widths[i] ? c->widths[i] : c->width;
 }
 
-static enum sp_status mlp_read(struct sp_model_config *c, const char *type, const json_t *j, struct sp_err *err)
+static enum sp_status mlp_read(struct sp_model_config *c, const json_t *j, struct sp_err *err)
 {
     const char *act;
-    (void)type;
     TRY(sp_json_int(j, "input_size", 1, BIG, 0, &c->inputs, err));
     TRY(sp_json_int(j, "hidden_size", 1, BIG, 128, &c->width, err));
     TRY(sp_json_int(j, "num_hidden_layers", 0, 10000, 1, &c->layers, err));
@@ -111,10 +110,9 @@ static bool mlp_residual(const char *tensor)
     return false;
 }
 
-static const char *const mlp_types[] = { "mlp", NULL };
-static const char *const mlp_classes[] = { NULL };
+static const struct sp_kind mlp_kinds[] = { { "mlp", NULL, NULL, NULL, { 0 } }, { 0 } };
 
 const struct sp_arch sp_arch_mlp = {
-    .name = "mlp", .help = "layers over rows of features", .family = SP_FAMILY_MLP, .model_types = mlp_types,
-    .architectures = mlp_classes, .read = mlp_read, .write = mlp_write, .build = mlp_build, .residual = mlp_residual, .prefix = "",
+    .name = "mlp", .help = "layers over rows of features", .family = SP_FAMILY_MLP, .kinds = mlp_kinds,
+    .read = mlp_read, .write = mlp_write, .build = mlp_build, .residual = mlp_residual, .prefix = "",
 };

@@ -121,7 +121,7 @@ static bool is_number_of_parameters(const char *name, double *out)
 enum sp_status sp_ask_model(struct sp_ask *a, const char *name, struct sp_err *err)
 {
     double wanted;
-    int64_t all;
+    int64_t all, active;
     a->model_name = name;
     a->typical = is_number_of_parameters(name, &wanted);
     if (a->typical)
@@ -129,7 +129,9 @@ enum sp_status sp_ask_model(struct sp_ask *a, const char *name, struct sp_err *e
     else
         TRY(sp_model_config_read(&a->model, name, err));
     TRY(sp_model_parameters(&a->model, &all, err));
-    a->parameters = a->active = (double)all;
+    TRY(sp_model_active_parameters(&a->model, &active, err));
+    a->parameters = (double)all;
+    a->active = (double)active;
     return SP_OK;
 }
 

@@ -167,7 +167,7 @@ static enum sp_status make_serving(struct making *k, const struct sp_serve_shape
     static const char *const logits[] = { "logits" }, *const scored[] = { "loss", "nll" };
     int64_t most = larger(k->c->context, larger(s->cache, s->score_tokens)); /* one rotary table for all programs */
     struct sp_build b = { .mode = SP_BUILD_SERVE, .batch = s->batch, .tokens = 1, .cache = s->cache, .positions = most, .compute = s->compute,
-                          .stored = s->stored, .cached = s->cached };
+                          .stored = s->stored, .cached = s->cached, .rings = s->rings };
     TRY(simple(k, SP_RUN_DECODE, &b, logits, 1, err));
     if (s->prefill > 1) {
         b.tokens = s->prefill;

@@ -36,6 +36,7 @@ struct sp_serve_shape {
     int64_t batch, prefill, cache;       /* prefill: positions a chunk; cache: positions a sequence */
     enum sp_format compute, stored, cached;
     bool all_logits;                     /* of every row of a prefill chunk (tests, scoring of prompts) */
+    bool rings;                          /* layers with a window keep no more than that: counted, not yet run */
     int64_t score_batch, score_tokens;   /* both > 0: a score program over the same weights */
 };
 

@@ -6,6 +6,10 @@
  * attr     i: SP_ATTN_*; f: scale (0: 1/sqrt(dim)), softcap (0: none), share of weights dropped (0: none)
  *
  * Query i stands at position past + i (past NULL: i).  No t x tk matrix exists at any time.
+ *
+ * attention_bias adds to every score what its distance is given (Press et al. 2022: a slope a head and no table;
+ * Raffel et al. 2020: table [buckets, heads]) or a share of attention that goes to nothing (table [heads]): input 5.
+ * It is counted only: no kernel has such scores.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
@@ -200,4 +204,41 @@ static void back_args(const struct sp_node *n, const struct sp_type *in, void *a
 const struct sp_op sp_op_attention_back = {
     .name = "attention_back", .help = "gradients of q, k, v from the output's", .n_in_min = 2, .n_in_max = 7, .n_out = 3,
     .shape = back_shape, .count = back_count, .kernel = &sp_kernel_attention_back, .args = back_args,
+};
+
+/* ---- with scores that depend on the distance: counted, not run ---- */
+
+static void bias_grad(struct sp_graph *g, int node, const sp_ref *dout, sp_ref *din)
+{
+    const struct sp_node *n = &g->node[node];
+    struct sp_attr attr = n->attr;
+    attr.format = -1;
+    sp_ref table = n->n_in > 5 ? n->in[5] : SP_NONE, in[8] = { dout[0], n->in[0], n->in[1], n->in[2], { node, 0 }, { node, 1 }, SP_NONE, table };
+    if (!sp_is(dout[0]))
+        return;
+    sp_ref d = sp_graph_add(g, &sp_op_attention_bias_back, NULL, 8, in, &attr);
+    for (int32_t i = 0; sp_is(d) && i < 3; i++)
+        din[i] = (sp_ref){ d.node, i };
+    if (sp_is(table) && sp_is(d))
+        din[5] = (sp_ref){ d.node, 3 };
+}
+
+const struct sp_op sp_op_attention_bias = {
+    .name = "attention_bias", .help = "attention with scores that depend on the distance; counted only",
+    .n_in_min = 3, .n_in_max = 6, .n_out = 2, .shape = attention_shape, .grad = bias_grad, .count = attention_count,
+    .optional_out = 1 << 1, .plan_only = true,
+};
+
+static enum sp_status bias_back_shape(struct sp_node *n, const struct sp_type *in, struct sp_err *err)
+{
+    TRY(back_shape(n, in, err));
+    n->n_out = 4;
+    n->out[3] = in[7].n < 0 ? SP_TYPE(SP_F32, 1) : in[7];
+    n->out[3].format = SP_F32;
+    return SP_OK;
+}
+
+const struct sp_op sp_op_attention_bias_back = {
+    .name = "attention_bias_back", .help = "gradients of q, k, v and the table; counted only", .n_in_min = 6, .n_in_max = 8, .n_out = 4,
+    .shape = bias_back_shape, .count = back_count, .plan_only = true, .optional_out = 1 << 3,
 };

@@ -3,6 +3,7 @@
  * put_rows      inputs into, src, at i32 (optional, one number); attr i: SP_SLICE_ROW, SP_SLICE_COL (at is added to ROW)
  * cache_append  inputs cache[batch*tk, c], rows[batch*t, c], past i32; attr i[0]: batch (0: 1).  Row i of sequence s
  *               goes to row s*tk + past + i; what would leave the sequence's tk rows is dropped.
+ * ring_append   the same, round and round: of each sequence the last tk rows are kept.  Counted only.
  * The output is the first input, changed in place.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
@@ -88,4 +89,28 @@ const struct sp_op sp_op_cache_append = {
     .name = "cache_append", .help = "new rows of keys or values behind those stored", .n_in_min = 3, .n_in_max = 3, .n_out = 1,
     .shape = append_shape, .count = put_count, .kernel = &sp_kernel_put, .args = append_args,
     .alias = { 1 }, .must_alias = true,
+};
+
+static enum sp_status ring_shape(struct sp_node *n, const struct sp_type *in, struct sp_err *err)
+{
+    int64_t batch = n->attr.i[0] = n->attr.i[0] ? n->attr.i[0] : 1;
+    char cache[80], rows[80];
+    TRY(want_index(n, &in[2], err));
+    if (batch < 1 || sp_type_rows(&in[0]) % batch || sp_type_rows(&in[1]) % batch || sp_type_cols(&in[0]) != sp_type_cols(&in[1]))
+        return sp_fail(err, SP_SHAPE, "ring_append: %s into %s of %lld sequences", sp_type_text(&in[1], rows, sizeof rows),
+                       sp_type_text(&in[0], cache, sizeof cache), (long long)batch);
+    n->out[0] = in[0];
+    return SP_OK;
+}
+
+static void ring_count(const struct sp_node *n, const struct sp_type *in, struct sp_count *c)
+{
+    int64_t kept = sp_type_elements(&in[1]) < sp_type_elements(&in[0]) ? sp_type_elements(&in[1]) : sp_type_elements(&in[0]);
+    c->bytes_read += (double)sp_format_bytes(in[1].format, kept);
+    c->bytes_written += (double)sp_format_bytes(n->out[0].format, kept);
+}
+
+const struct sp_op sp_op_ring_append = {
+    .name = "ring_append", .help = "new rows of keys or values over the oldest stored; counted only", .n_in_min = 3, .n_in_max = 3,
+    .n_out = 1, .shape = ring_shape, .count = ring_count, .alias = { 1 }, .must_alias = true, .plan_only = true,
 };

@@ -4,7 +4,8 @@
  *             attr i: SP_ROPE_TABLE_*; f: base, factor, low, high, original, size (see kernel/args.h)
  * rope        inputs x[m, >= heads*dim], table, past i32 (optional, one number); out like x
  *             attr i: SP_ROPE_*.  The first heads*dim columns turn, further columns stay, so q and k of a packed
- *             matrix are turned in place.  Row i stands at position past + i % t.
+ *             matrix are turned in place.  Row i stands at position past + i / each % t: with a row a head (each = heads) a
+ *             head's first dim numbers turn and the others stay.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ops.h"
 
@@ -51,12 +52,19 @@ const struct sp_op sp_op_rope_table = {
     .shape = table_shape, .count = table_count, .kernel = &sp_kernel_rope_table, .args = table_args,
 };
 
+/* Scalings without a kernel: counted only. */
+const struct sp_op sp_op_rope_table_other = {
+    .name = "rope_table_other", .help = "cosines and sines of a scaling that is counted only", .n_in_min = 0, .n_in_max = 0, .n_out = 1,
+    .shape = table_shape, .count = table_count, .plan_only = true,
+};
+
 static enum sp_status rope_shape(struct sp_node *n, const struct sp_type *in, struct sp_err *err)
 {
     int64_t *i = n->attr.i, cols = i[SP_ROPE_HEADS] * i[SP_ROPE_DIM];
     char x[80], t[80];
-    i[SP_ROPE_T] = i[SP_ROPE_T] ? i[SP_ROPE_T] : sp_type_rows(&in[0]);
-    if (i[SP_ROPE_HEADS] < 1 || i[SP_ROPE_DIM] < 2 || i[SP_ROPE_DIM] % 2 || cols > sp_type_cols(&in[0]))
+    i[SP_ROPE_EACH] = i[SP_ROPE_EACH] ? i[SP_ROPE_EACH] : 1;
+    i[SP_ROPE_T] = i[SP_ROPE_T] ? i[SP_ROPE_T] : sp_type_rows(&in[0]) / (i[SP_ROPE_EACH] > 0 ? i[SP_ROPE_EACH] : 1);
+    if (i[SP_ROPE_EACH] < 1 || i[SP_ROPE_HEADS] < 1 || i[SP_ROPE_DIM] < 2 || i[SP_ROPE_DIM] % 2 || cols > sp_type_cols(&in[0]))
         return sp_fail(err, SP_SHAPE, "rope: %lld heads of %lld numbers in %s", (long long)i[SP_ROPE_HEADS],
                        (long long)i[SP_ROPE_DIM], sp_type_text(&in[0], x, sizeof x));
     if (in[1].format != SP_F32 || sp_type_cols(&in[1]) != i[SP_ROPE_DIM])
@@ -94,7 +102,7 @@ static void rope_count(const struct sp_node *n, const struct sp_type *in, struct
 static void rope_args(const struct sp_node *n, const struct sp_type *in, void *args)
 {
     struct sp_rope_args *a = args;
-    a->m = sp_type_rows(&in[0]), a->t = n->attr.i[SP_ROPE_T], a->heads = n->attr.i[SP_ROPE_HEADS];
+    a->m = sp_type_rows(&in[0]), a->t = n->attr.i[SP_ROPE_T], a->each = n->attr.i[SP_ROPE_EACH], a->heads = n->attr.i[SP_ROPE_HEADS];
     a->dim = n->attr.i[SP_ROPE_DIM], a->ldx = a->ldy = sp_type_cols(&in[0]), a->max = sp_type_rows(&in[1]);
     a->interleaved = (int32_t)n->attr.i[SP_ROPE_INTERLEAVED], a->back = (int32_t)n->attr.i[SP_ROPE_BACK];
     a->x_format = (int32_t)in[0].format, a->y_format = (int32_t)n->out[0].format;

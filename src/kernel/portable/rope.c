@@ -11,7 +11,7 @@ static void sp_rope_portable(const struct sp_rope_args *a, int phase, int64_t ta
 {
     int64_t half = a->dim / 2, step = a->interleaved ? 1 : half, end = task * 16 + 16 < a->m ? task * 16 + 16 : a->m;
     for (int64_t i = task * 16; i < end; i++) {
-        int64_t at = (a->past ? *a->past : 0) + i % a->t;
+        int64_t at = (a->past ? *a->past : 0) + i / a->each % a->t;
         const float *turn = a->table + (at < 0 ? 0 : at < a->max ? at : a->max - 1) * a->dim;
         for (int64_t h = 0; h < a->heads; h++)
             for (int64_t j = 0; j < half; j++) {
