@@ -45,8 +45,16 @@ gives 2 --ledgr; says err "ledgr"
 gives 0 --man; says out "^.TH SPARSAM 1"
 cp "$temp/out" "$temp/man"
 
-for verb in $(sed -n 's/^extern const struct verb \(.*\);/\1/p' src/cli/verbs.c | tr ', ' '\n\n' | sed -n 's/^sp_verb_//p'); do
-    gives 0 "$verb" --help
+# Every verb by its descriptor; $verb may be two words.
+names=$(sed -n 's/^    \.name = "\([a-z ]*\)",$/\1/p' src/cli/verb_*.c)
+rows=$(grep -c '^    &sp_verb_' src/cli/verbs.c)
+[ "$(echo "$names" | wc -l)" = "$rows" ]; ok "there are as many descriptors as rows in the table of verbs ($rows)" $?
+newline='
+'
+IFS=$newline
+for verb in $names; do
+    unset IFS
+    gives 0 $verb --help
     says out "usage: sparsam $verb"; says out "--json"; says out "--quiet"; says out "  sparsam $verb"
     grep -q "sparsam $verb" "$temp/man"; ok "$verb is in the manual" $?
     # every option of the help stands in the manual
@@ -58,20 +66,21 @@ for verb in $(sed -n 's/^extern const struct verb \(.*\);/\1/p' src/cli/verbs.c 
     if [ "$verb" = measure ]; then wrong=125; else wrong=2; fi
     # a recipe printed, read and printed again is the same
     if grep -q -e --print-recipe "$temp/out"; then
-        gives 0 "$verb" --print-recipe
+        gives 0 $verb --print-recipe
         cp "$temp/out" "$temp/recipe.yaml"
-        gives 0 "$verb" --recipe "$temp/recipe.yaml" --print-recipe
+        gives 0 $verb --recipe "$temp/recipe.yaml" --print-recipe
         cmp -s "$temp/out" "$temp/recipe.yaml"; ok "$verb: the printed recipe reads back" $?
         echo "train: {no_such_setting: 1}" >"$temp/bad.yaml"
-        gives 2 "$verb" --recipe "$temp/bad.yaml"; says err "train.no_such_setting"; says err "bad.yaml"
-        gives 1 "$verb" --recipe "$temp/nowhere.yaml"; says err "nowhere.yaml"
+        gives 2 $verb --recipe "$temp/bad.yaml"; says err "train.no_such_setting"; says err "bad.yaml"
+        gives 1 $verb --recipe "$temp/nowhere.yaml"; says err "nowhere.yaml"
     fi
-    gives "$wrong" "$verb" --no-such-option; says err "no-such-option"
-    gives "$wrong" "$verb" --no-such-option --json; says out '"code": "USAGE"'; says out '"remedy"'; parses
-    gives "$wrong" "$verb" --threads many; says err "threads"; says err "many"
-    gives "$wrong" "$verb" --threads 100000; says err "threads"; says err "100000"; says err "256"
-    gives "$wrong" "$verb" --quite; says err "quiet"
+    gives "$wrong" $verb --no-such-option; says err "no-such-option"
+    gives "$wrong" $verb --no-such-option --json; says out '"code": "USAGE"'; says out '"remedy"'; parses
+    gives "$wrong" $verb --threads many; says err "threads"; says err "many"
+    gives "$wrong" $verb --threads 100000; says err "threads"; says err "100000"; says err "256"
+    gives "$wrong" $verb --quite; says err "quiet"
 done
+unset IFS
 gives 2 train --predict; says err "vocabulary"; says err "--model-vocab N"
 gives 2 techniques surplus; says err "surplus"
 gives 0 techniques --json; says out '"schema": "sparsam.techniques/1"'; parses
@@ -83,6 +92,21 @@ gives 1 plan check memory "$temp/nowhere.csv"; says err "nowhere.csv"
 gives 0 plan article; says out "178 times"; says out "2,410,103"; says out "kW where kWh is meant"
 gives 0 plan article --json; says out '"schema": "sparsam.plan-article/1"'; parses
 gives 2 plan article --gpu-hour -1; says err "gpu-hour"
+gives 0 plan cap --watts 280 --largest 300 --hours 100 --zone DE; says out "A cap of 240 W"; says out "CO2e"
+gives 0 plan cap --watts 280 --largest 300 --json; says out '"schema": "sparsam.plan-cap/1"'; parses
+gives 2 plan cap; says err "watts"
+printf 'w,power_limit,time_per_epoch,average_power\na,100,1.3,95\na,150,1.03,140\na,200,1,180\n' >"$temp/traces.csv"
+cp "$temp/traces.csv" "$temp/more.csv"
+gives 0 plan cap "$temp/traces.csv" "$temp/more.csv" --rows; says out "answer known"; says out "cap  150 W"
+gives 0 plan cap "$temp/traces.csv" "$temp/more.csv" --json; says out '"schema": "sparsam.plan-cap/1"'; parses
+gives 0 plan cap "$temp/traces.csv" --own "$temp/more.csv" --rule time; says out "at  150 W"
+gives 2 plan cap "$temp/traces.csv"; says err "two or more GPUs"
+gives 2 plan when --zone GB; says err "no hour is better"
+awk 'BEGIN { print "Time,Carbon Intensity"; for (i = 0; i < 1440; i++) printf "2020-%02d-%02d %02d:00,%d\n", 1 + i / 672, 1 + i / 24 % 28, i % 24, i % 24 < 5 ? 50 : 100 }' >"$temp/hours.csv"
+gives 0 plan when "$temp/hours.csv" --watts 500; says out "knowing the future"; says out "yesterday"
+gives 0 plan when "$temp/hours.csv" --evaluate --interruptible --json; says out '"schema": "sparsam.plan-when/1"'; parses
+gives 2 plan when "$temp/hours.csv" --at "2021-01-01 00:00"; says err "outside the file"
+gives 1 plan when "$temp/nowhere.csv"; says err "nowhere.csv"
 
 if command -v groff >/dev/null 2>&1; then
     groff -man -Tascii -ww "$temp/man" >"$temp/out" 2>"$temp/err"

@@ -20,6 +20,12 @@ enum sp_status work_machine(const struct verb_common *c, struct sp_machine *m, s
     here.price_how = SP_HOW_CATALOGUE;
     here.price_per_hour = c->place.price_per_hour >= 0 ? c->place.price_per_hour : 0;
     here.pue = c->place.pue;
+    if (c->place.co2e_per_kwh > 0) {
+        here.co2e_g_per_kwh = c->place.co2e_per_kwh;
+        here.co2e_how = SP_HOW_CATALOGUE;
+        snprintf(here.zone, sizeof here.zone, "%.15s", c->place.zone ? c->place.zone : "");
+        snprintf(here.co2e_source, sizeof here.co2e_source, "as given for the hours it runs (--co2e-kwh)");
+    }
     if (c->place.currency)
         snprintf(here.currency, sizeof here.currency, "%.3s", c->place.currency);
     TRY(sp_catalog_open(&facts, err));

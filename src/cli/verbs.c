@@ -5,7 +5,7 @@
 #include "verb.h"
 
 extern const struct verb sp_verb_demo, sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_measure, sp_verb_report, sp_verb_machine, sp_verb_techniques,
-    sp_verb_plan_check, sp_verb_plan_article;
+    sp_verb_plan_check, sp_verb_plan_article, sp_verb_plan_cap, sp_verb_plan_when;
 
 const struct verb *const sp_verbs[] = {
     /* the whole story */
@@ -20,6 +20,8 @@ const struct verb *const sp_verbs[] = {
     /* plan */
     &sp_verb_plan_check,
     &sp_verb_plan_article,
+    &sp_verb_plan_cap,
+    &sp_verb_plan_when,
 
     /* look */
     &sp_verb_report,

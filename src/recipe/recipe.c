@@ -122,6 +122,8 @@ const struct sp_option sp_recipe_place_options[] = {
     { .name = "zone", .key = "place.zone", .kind = SP_OPT_TEXT, .at = AT(zone), .unit = "ZONE", .help = "grid zone" },
     { .name = "price-kwh", .key = "place.price_per_kwh", .kind = SP_OPT_REAL, .at = AT(price_per_kwh), .min = -1, .max = 1000, .fallback = -1, .help = "tariff; negative: the machine's" },
     { .name = "price-hour", .key = "place.price_per_hour", .kind = SP_OPT_REAL, .at = AT(price_per_hour), .min = -1, .max = 1e6, .fallback = -1, .help = "rent; negative: none" },
+    { .name = "co2e-kwh", .key = "place.co2e_per_kwh", .kind = SP_OPT_REAL, .at = AT(co2e_per_kwh), .min = -1, .max = 5000, .fallback = -1, .unit = "g",
+      .help = "of the grid in the hours it runs (sparsam plan when); 0 or less: the zone's mean" },
     { .name = "pue", .key = "place.pue", .kind = SP_OPT_REAL, .at = AT(pue), .min = 1, .max = 10, .fallback = 1,
       .help = "what the building takes for each watt of the machine (PUE): cooling, conversion; an assumption" },
     { .name = "currency", .key = "place.currency", .kind = SP_OPT_TEXT, .at = AT(currency), .fallback_text = "EUR", .unit = "CODE", .help = "of both" },

@@ -46,6 +46,7 @@ struct sp_recipe_serve {
 struct sp_recipe_place {
     int64_t threads; const char *zone, *currency;
     double price_per_kwh, price_per_hour;     /* negative: unknown                            */
+    double co2e_per_kwh;                      /* of the grid when it runs, g; 0 or less: the zone's mean */
     double pue;                               /* of the building; 1: nothing but the machine  */
 };
 struct sp_recipe {

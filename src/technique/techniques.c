@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../recipe/technique.h"
 
+extern const struct sp_technique sp_technique_green;
+
 const struct sp_technique *const sp_techniques[] = {
+    &sp_technique_green,
     NULL,
 };
