@@ -2,6 +2,7 @@
  * what completes it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ask.h"
+#include "serve.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -167,9 +168,11 @@ enum sp_status sp_ask_finish(struct sp_ask *a, struct sp_err *err)
     struct sp_sharding *c = &a->cut;
     int64_t all = sp_ask_devices(a);
     if (a->task == SP_TASK_SERVE) {
-        c->tensor = c->tensor ? c->tensor : all;
-        c->pipeline = c->context = c->expert = c->data = 1;
-        c->data = all / c->tensor;
+        bool row = !c->tensor && sp_serve_by_layers(a);
+        c->tensor = row ? 1 : c->tensor ? c->tensor : all;
+        c->pipeline = row ? all : 1;
+        c->context = c->expert = 1;
+        c->data = all / (c->tensor * c->pipeline);
         a->context = a->context ? a->context : a->prompt + a->generate;
     } else if (!a->context)
         a->context = a->model.context < 4096 ? a->model.context : 4096;

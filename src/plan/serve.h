@@ -38,4 +38,8 @@ struct sp_serve_plan {
  * machine.threads threads.  copies of the model: a->cut.data; each on a->cut.tensor devices.  SP_USAGE names what is
  * missing (a device whose bandwidth nobody knows). */
 enum sp_status sp_plan_serve(const struct sp_ask *a, struct sp_serve_plan *out, struct sp_explain *explain, struct sp_err *err);
+/* The software that answers when a->stack is NULL; and whether several devices then hold layers in a row (llama.cpp) instead of
+ * sharing each: what sp_ask_finish cuts the model by. */
+const char *sp_serve_stack_of(const struct sp_ask *a);
+bool sp_serve_by_layers(const struct sp_ask *a);
 #endif
