@@ -91,7 +91,7 @@ static enum sp_status fill_users(const struct serving *s, struct sp_figure first
 {
     struct sp_serve_case c;
     struct sp_figure step;
-    int64_t low = 0, high = p->users_memory;
+    int64_t high = p->users_memory, low = s->a->user_tokens_s_least > 0 || s->a->first_token_s_most > 0 ? 0 : high;
     while (low < high) {
         int64_t users = low + (high - low + 1) / 2;
         TRY(decode(s, users, &c, NULL, &step, err));
@@ -147,7 +147,7 @@ static const char *class_of(const struct sp_serve_case *c)
     return c->maker == SP_SERVE_PROCESSOR ? "processor" : c->maker == SP_SERVE_APPLE ? "Apple GPU" : c->ecc ? "GPU with check bits in memory" : "GPU";
 }
 
-static void fill_step(const struct sp_ask *a, const struct sp_serve_case *c, struct sp_serve_plan *p)
+static void fill_step(const struct sp_serve_case *c, struct sp_serve_plan *p)
 {
     p->flops_token = c->flops / c->rows;
     p->bytes_token = (c->weights * c->bits / 8 + c->cache_bytes) / c->rows;
@@ -155,7 +155,6 @@ static void fill_step(const struct sp_ask *a, const struct sp_serve_case *c, str
         p->bound = p->part_s[i] > p->part_s[p->bound] ? (enum sp_serve_part)i : p->bound;
     p->device_class = class_of(c);
     p->stack = c->stack->name;
-    (void)a;
 }
 
 static enum sp_status check(const struct sp_ask *a, struct sp_err *err)
@@ -187,7 +186,7 @@ enum sp_status sp_plan_serve_with(const struct sp_ask *a, const struct sp_serve_
     p.tokens_s = over((double)a->users, step);
     p.first_token_s = sp_figure_add(prompt, step);
     p.answer_s = sp_figure_add(prompt, sp_figure_scale(step, (double)a->generate));
-    fill_step(a, &step_case, &p);
+    fill_step(&step_case, &p);
     TRY(fill_memory(&s, &p, err));
     TRY(fill_users(&s, p.first_token_s, &p, err));
     fill_million(&s, prompt, step, prompt_case.flops, &p);

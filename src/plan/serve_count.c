@@ -82,14 +82,15 @@ static bool has_ecc(const struct sp_device *d)
     return true;
 }
 
+/* Consumer cards halve the 16-bit rate only where sums are kept in f32, which serving needn't: int8 shows the units. */
 static double peak_of(const struct sp_ask *a, const struct sp_device *d, double f32)
 {
     if (a->precision == SP_PRECISION_F32)
         return f32;
     if (a->precision == SP_PRECISION_FP8 && (d->flops_8 > 0 || d->ops_8 > 0))
         return d->flops_8 > 0 ? d->flops_8 : d->ops_8;
-    if (d->flops_16 > 0)
-        return d->flops_16;
+    if (d->flops_16 > 0 || d->ops_8 > 0)
+        return fmax(d->flops_16, d->ops_8 / 2);
     return f32 * (!strncasecmp(d->name, "NVIDIA", 6) && d->year >= 2018 ? 4 : is_apple(d->name) ? 1 : 2);
 }
 
