@@ -10,17 +10,20 @@ static void look_up(struct sp_catalog *c, struct sp_err *err)
     (void)sp_catalog_processor(c, "x");
     (void)sp_catalog_server(c, "amd", 2020);
     (void)sp_catalog_default(c, "server_threads");
+    (void)sp_catalog_place(c, "NC6s v3", &m, err);
+    (void)sp_catalog_place(c, "a100*8", &m, err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = { "grid.csv", "processors.csv", "server_power.csv", "defaults.csv" };
+    static const char *const names[] = { "grid.csv", "processors.csv", "server_power.csv", "defaults.csv",
+                                         "accelerators.csv", "instances.csv", "purchases.csv", "regions.csv" };
     struct sp_err err = { 0 };
     struct sp_catalog *c;
     char path[128];
     if (!size)
         return 0;
-    if (fuzz_file(path, sizeof path, names[data[0] % 4], data + 1, size - 1)) {
+    if (fuzz_file(path, sizeof path, names[data[0] % SP_COUNT(names)], data + 1, size - 1)) {
         char *slash = strrchr(path, '/');
         *slash = 0;
         setenv("SPARSAM_CATALOG", path, 1);

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# file, C type, array, then an awk expression that prints the initialiser of one row
+# file, C type, array, then the columns in the order of the type: q text, n number, [ ] around an array
 table() {
     out=src/catalog/$1_data.c
     {
@@ -13,10 +13,22 @@ table() {
         echo '#include "inner.h"'
         echo
         echo "const struct $2 $3[] = {"
-        awk -F, -v lines=0 '
+        awk -F, -v spec="$4" '
             function q(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\"" }
             function n(s) { return s == "" ? "0" : s }
-            NR > 1 { print "    { " '"$4"' " }," }' "catalog/$1.csv"
+            NR == 1 { columns = NF; next }
+            NF != columns { print FILENAME " line " NR ": " NF " fields, " columns " are wanted" > "/dev/stderr"; exit 1 }
+            {
+                line = "    { "; at = 0
+                for (i = 1; i <= length(spec); i++) {
+                    c = substr(spec, i, 1)
+                    if (c == "[") line = line "{ "
+                    else if (c == "]") { sub(/, $/, "", line); line = line " }, " }
+                    else { at++; line = line (c == "q" ? q($at) : n($at)) ", " }
+                }
+                sub(/, $/, "", line)
+                print line " },"
+            }' "catalog/$1.csv"
         echo "};"
         echo "const int $3_n = sizeof $3 / sizeof *$3;"
     } >"$out.new"
@@ -24,7 +36,11 @@ table() {
     echo "catalog: $out: $(($(wc -l <"catalog/$1.csv") - 1)) rows"
 }
 
-table grid sp_grid sp_grid_rows 'q($1) ", " q($2) ", " n($3) ", " n($5) ", " q($4 "; " $6)'
-table processors sp_processor sp_processor_rows 'q($1) ", " q($2) ", " n($3) ", " n($4) ", " n($5) ", " n($6) ", " q($7)'
-table server_power sp_server_power sp_server_rows 'q($1) ", " q($2) ", " n($3) ", " n($4) ", { " $5 ", " $6 ", " $7 ", " $8 ", " $9 ", " $10 ", " $11 ", " $12 ", " $13 ", " $14 ", " $15 " }, " n($16) ", " n($17) ", " q($18)'
-table defaults sp_default sp_default_rows 'q($1) ", " n($2) ", " n($3) ", " n($4) ", " q($5) ", " q($6) ", " q($7)'
+table accelerators sp_accelerator sp_accelerator_rows qqqnnnnnnnnnnnnnnnqq
+table instances sp_instance sp_instance_rows qqqqnnnnqqqq
+table purchases sp_purchase sp_purchase_rows qnqqqqq
+table regions sp_region sp_region_rows qqqqnnnnqq
+table grid sp_grid sp_grid_rows qqnqnqq
+table processors sp_processor sp_processor_rows qqnnnnqq
+table server_power sp_server_power sp_server_rows 'qqnn[nnnnnnnnnnn]nnqq'
+table defaults sp_default sp_default_rows qnnnqqqq

@@ -53,12 +53,14 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int rated(const struct sp_processor *rows, int n, const char *make, double *to, int count)
+static int rated(const struct sp_catalog *c, const char *make, double *to)
 {
-    for (int i = 0; i < n && count < RATED_MAX; i++) {
-        const char *of = make_of(rows[i].name);
-        if (of && !strcmp(of, make) && !strcmp(rows[i].class, "server") && rows[i].year >= NEWEST && rows[i].tdp_w > 0)
-            to[count++] = rows[i].tdp_w / threads_of(&rows[i]);
+    const struct sp_processor *p;
+    int count = 0;
+    for (int i = 0; count < RATED_MAX && (p = sp_catalog_row(c, SP_KIND_PROCESSORS, i, NULL)); i++) {
+        const char *of = make_of(p->name);
+        if (of && !strcmp(of, make) && !strcmp(p->class, "server") && p->year >= NEWEST && p->tdp_w > 0)
+            to[count++] = p->tdp_w / threads_of(p);
     }
     return count;
 }
@@ -67,8 +69,7 @@ static int rated(const struct sp_processor *rows, int n, const char *make, doubl
 static bool power_of_processors(const struct sp_catalog *c, const char *make, const struct sp_server_power *own, struct sp_machine *m)
 {
     double watts[RATED_MAX];
-    int n = rated(c->processor, c->processors, make, watts, 0);
-    n = rated(sp_processor_rows, sp_processor_rows_n, make, watts, n);
+    int n = rated(c, make, watts);
     if (!n)
         return false;
     qsort(watts, (size_t)n, sizeof *watts, by_value);
@@ -108,10 +109,17 @@ static void complete_power(const struct sp_catalog *c, const struct sp_processor
     }
 }
 
+static const char *basis_and_source(const struct sp_grid *g, char *buf, size_t cap)
+{
+    snprintf(buf, cap, "%s%s%s", g->basis, *g->basis ? "; " : "", g->source);
+    return buf;
+}
+
 static enum sp_status complete_grid(const struct sp_catalog *c, const char *zone, struct sp_machine *m, struct sp_err *err)
 {
     const char *asked = zone && *zone ? zone : getenv("SPARSAM_ZONE");
     bool known = asked && *asked;
+    char text[160];
     const struct sp_grid *g = sp_catalog_grid(c, known ? asked : "WORLD");
     if (m->co2e_g_per_kwh > 0)
         return SP_OK;
@@ -122,7 +130,7 @@ static enum sp_status complete_grid(const struct sp_catalog *c, const char *zone
     snprintf(m->zone, sizeof m->zone, "%.15s", g->code);
     m->co2e_g_per_kwh = g->g_per_kwh;
     m->co2e_how = known ? SP_HOW_CATALOGUE : SP_HOW_ASSUMED;
-    snprintf(m->co2e_source, sizeof m->co2e_source, "%s%s %d: %.88s", known ? "" : "no zone given: ", g->name, g->year, g->source);
+    snprintf(m->co2e_source, sizeof m->co2e_source, "%s%s %d: %.88s", known ? "" : "no zone given: ", g->name, g->year, basis_and_source(g, text, sizeof text));
     return SP_OK;
 }
 

@@ -1,30 +1,46 @@
-/* catalog/inner.h - the compiled rows, the user's rows, reading CSV.  [private to catalog]
+/* catalog/inner.h - the compiled rows, the person's rows, names.  [private to catalog]
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SP_CATALOG_INNER_H
 #define SP_CATALOG_INNER_H
+#include "../file/file.h"
 #include "catalog.h"
 
 extern const struct sp_grid sp_grid_rows[];
 extern const struct sp_processor sp_processor_rows[];
 extern const struct sp_server_power sp_server_rows[];
 extern const struct sp_default sp_default_rows[];
-extern const int sp_grid_rows_n, sp_processor_rows_n, sp_server_rows_n, sp_default_rows_n;
+extern const struct sp_accelerator sp_accelerator_rows[];
+extern const struct sp_instance sp_instance_rows[];
+extern const struct sp_purchase sp_purchase_rows[];
+extern const struct sp_region sp_region_rows[];
+extern const int sp_grid_rows_n, sp_processor_rows_n, sp_server_rows_n, sp_default_rows_n, sp_accelerator_rows_n, sp_instance_rows_n,
+    sp_purchase_rows_n, sp_region_rows_n;
 
-enum { CATALOG_FIELDS_MAX = 24, CATALOG_ROWS_MAX = 20000, CATALOG_BYTES_MAX = 16 << 20 };
+enum { CATALOG_ROWS_MAX = 20000, CATALOG_BYTES_MAX = 16 << 20 };
 
-/* Calls `each` with the fields of every line after the first; text lives in the arena.  An absent file has no rows. */
-struct sp_csv_row { const char *field[CATALOG_FIELDS_MAX]; int n, line; };
-enum sp_status sp_csv_each(const char *folder, const char *name, int columns, struct sp_arena *mem,
-                           enum sp_status (*each)(void *self, const struct sp_csv_row *r, struct sp_err *err), void *self, struct sp_err *err);
-/* Number in a field, empty: 0; SP_FORMAT says column and text. */
-enum sp_status sp_csv_field(const struct sp_csv_row *r, int column, double *out, struct sp_err *err);
+/* A person's rows of one kind; their text lies in the table. */
+struct sp_own { struct sp_csv table; void *rows; int n; };
+enum sp_status sp_own_read(struct sp_own *own, const struct sp_catalog_kind *kind, const char *path, struct sp_err *err);
+void sp_own_clear(struct sp_own *own);
 
-struct sp_catalog {
-    struct sp_arena mem;
-    struct sp_grid *grid;
-    struct sp_processor *processor;
-    struct sp_server_power *server;
-    struct sp_default *fallback;
-    int grids, processors, servers, fallbacks;
+struct sp_catalog { struct sp_own own[SP_KINDS]; };
+
+/* Letters and digits of s in lower case, nothing else. */
+void sp_name_squash(const char *s, char *to, size_t cap);
+/* Edits to make b of a (Wagner & Fischer 1974). */
+int sp_name_distance(const char *a, const char *b);
+
+/* A name as it was asked for, taken apart: how many, which memory, and the words that are left. */
+enum { NAME_ATOMS = 32, NAME_ATOM = 24 };
+struct sp_name_atom { char text[NAME_ATOM]; bool glued, number; }; /* glued: nothing stands between it and the one before */
+struct sp_name {
+    int n, count;                  /* atoms; how many machines, 0: not said */
+    double memory_gb, bandwidth_gbs; /* 0: not said */
+    bool cpu;                      /* the word cpu stands in it */
+    struct sp_name_atom at[NAME_ATOMS];
 };
+/* False: more than a name can hold, or a count that is none (0, a billion). */
+bool sp_name_parse(const char *s, struct sp_name *out);
+/* Where key ("rtx6000ada") stands in the name: atoms [*from, return), or 0 when it doesn't. */
+int sp_name_find(const struct sp_name *name, const char *key, size_t letters, int *from);
 #endif

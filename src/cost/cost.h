@@ -50,7 +50,7 @@ struct sp_device {
     double memory_bytes, bytes_per_s;                     /* memory and its bandwidth                              */
     double flops_f32, flops_tf32, flops_16, flops_8, ops_8; /* 16: bf16 or f16 with matrix units; ops_8: int8      */
     double link_bytes_per_s, net_bytes_per_s;             /* to the other devices of a node; between nodes, a device */
-    double tdp_w;
+    double tdp_w, host_w;                                 /* of one; and the host's power a device beside it         */
     char source[160];
 };
 struct sp_machine {
