@@ -107,6 +107,20 @@ gives 0 plan when "$temp/hours.csv" --watts 500; says out "knowing the future"; 
 gives 0 plan when "$temp/hours.csv" --evaluate --interruptible --json; says out '"schema": "sparsam.plan-when/1"'; parses
 gives 2 plan when "$temp/hours.csv" --at "2021-01-01 00:00"; says err "outside the file"
 gives 1 plan when "$temp/nowhere.csv"; says err "nowhere.csv"
+gives 0 plan optimal --flops 1e21; says out "tokens a parameter"; says out "hoffmann-rounded"
+gives 0 plan optimal --flops 1e15; says out "WARNING: .*extrapolation"
+gives 0 plan optimal --parameters 7G --tokens 2T --served 2T --unique 1T --explain; says out "over-trained"; says out "C = 6 N D"
+gives 0 plan optimal --loss 2.2 --unique 5G --json; says out '"schema": "sparsam.plan-optimal/1"'; parses
+gives 2 plan optimal; says err "no budget"; says err "--flops"
+gives 2 plan optimal --flops -3; says err "flops"
+gives 2 plan optimal --loss 1; says err "1.817"
+gives 1 plan optimal --flops 1e21 --law nobody; says err "nobody"; says err "epoch"
+awk 'BEGIN { print "params,tokens,loss"; for (i = 0; i < 5; i++) for (j = 0; j < 5; j++) { n = 1e6 * 3 ^ i; d = n * 3 * 3 ^ j
+    print n "," d "," 1.8 + 400 / n ^ 0.34 + 2000 / d ^ 0.37 } }' >"$temp/runs.csv"
+gives 0 plan fit "$temp/runs.csv" --bootstrap 50 --out "$temp/law.json" --name mine; says out "25 of 25 rows"; says out "law.json"
+gives 0 plan optimal --law "$temp/law.json" --flops 1e16; says out "mine"
+gives 0 plan fit "$temp/runs.csv" --bootstrap 50 --json; says out '"schema": "sparsam.plan-fit/1"'; parses
+gives 1 plan fit "$temp/table.csv"; says err "parameters"
 
 if command -v groff >/dev/null 2>&1; then
     groff -man -Tascii -ww "$temp/man" >"$temp/out" 2>"$temp/err"
