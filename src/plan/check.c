@@ -13,6 +13,7 @@ const char *const sp_check_constants_names[] = { "left-out", "all", "compiled", 
 
 const struct sp_check *const sp_checks[] = {
     &sp_check_memory,
+    &sp_check_inference,
     NULL,
 };
 
@@ -191,9 +192,10 @@ static void add_set(struct sp_check_summary *s, const char *set)
 void sp_check_summarize(const struct sp_check_result *r, struct sp_check_summary *out)
 {
     double *room = sp_alloc(((size_t)r->n + 1) * 3 * sizeof *room);
-    *out = (struct sp_check_summary){ .given = r->n };
+    *out = (struct sp_check_summary){ .given = 0 };
     add_set(out, NULL);
     for (int i = 0; i < r->n; i++) {
+        out->given += !i || r->row[i].line != r->row[i - 1].line; /* a line may be several measurements */
         if (r->row[i].skipped)
             count_skip(out, r->row[i].skipped);
         add_set(out, r->row[i].set);

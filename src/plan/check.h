@@ -34,7 +34,7 @@ struct sp_check_constant { const char *name, *unit; double value; };
 struct sp_check_result {
     const char *quantity, *unit, *judgement;   /* "peak memory of a device", "GB", "fits"; judgement NULL: none */
     int n, cap; struct sp_check_row *row;
-    int n_constants; struct sp_check_constant constant[16]; /* that were fitted, at their values from all admitted rows */
+    int n_constants; struct sp_check_constant constant[32]; /* that were fitted, at their values from all admitted rows */
     struct sp_arena mem;           /* of every text above */
 };
 struct sp_check {

@@ -132,8 +132,8 @@ static void explain_step(struct sp_explain *x, const struct sp_serve_case *c, co
     sp_explain(x, "a step reads %.6g weights of %g bits and %.6g bytes of cache (counted from the graph), and computes %.6g FLOP", c->weights, c->bits,
                c->cache_bytes, c->flops);
     if (c->maker == SP_SERVE_PROCESSOR)
-        sp_explain(x, "bytes a second = min(%g threads x %.4g, %.4g%s x %.3g); %.3g s to unpack a weight, a thread", c->threads, k->v[SP_K_THREAD], c->bytes_per_s,
-                   c->bytes_assumed ? " (assumed)" : "", k->v[SP_K_SHARE_PROCESSOR], k->v[SP_K_UNPACK]);
+        sp_explain(x, "bytes a second = min(%g threads x %.4g, %.4g%s x %.3g); %.3g FLOP to unpack a weight, of %.4g a thread and second", c->threads, k->v[SP_K_THREAD], c->bytes_per_s,
+                   c->bytes_assumed ? " (assumed)" : "", k->v[SP_K_SHARE_PROCESSOR], k->v[SP_K_UNPACK], c->flops_core);
     else
         sp_explain(x, "seconds a byte = (1 / (%.4g x %.3g%s) + %.3g x %.3g FLOP / %.4g FLOP/s%s) / %g devices", c->bytes_per_s,
                    k->v[c->maker == SP_SERVE_APPLE ? SP_K_SHARE_APPLE : SP_K_SHARE], c->ecc ? " x 15/16 for check bits" : "", k->v[SP_K_HANDLING],

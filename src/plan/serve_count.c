@@ -13,7 +13,9 @@
 
 static const double PLAIN_BITS = 16;       /* what is counted is stored so */
 static const double FLOPS_A_BYTE = 40;     /* of ordinary units, where nobody says; so have most GPUs since 2018, within a factor 3 */
-static const double THREAD_BYTES = 50e9;   /* memory of a processor nobody knows: two channels */
+static const double PROCESSOR_BYTES = 50e9; /* a second, of a processor nobody knows: two channels */
+static const double CORE_FLOPS = 60e9;     /* of a core nobody knows: 2 GHz, a fused multiply-add of 16 numbers */
+enum { CORES = 8 };                        /* of a processor whose cores nobody counted */
 
 /* ---- the graph ---- */
 
@@ -45,7 +47,8 @@ enum sp_status sp_serve_count(const struct sp_model_config *c, int64_t batch, in
 {
     struct sp_serve_count sum = { 0 };
     struct sp_build b = { .mode = SP_BUILD_SERVE, .batch = batch, .tokens = tokens, .cache = positions,
-                          .positions = positions > c->context ? positions : c->context, .compute = SP_BF16, .stored = SP_BF16, .cached = SP_BF16 };
+                          .positions = positions > c->context ? positions : c->context, .compute = SP_BF16, .stored = SP_BF16, .cached = SP_BF16,
+                          .rings = true };
     struct sp_graph *g = sp_graph_new();
     if (!g)
         return sp_fail(err, SP_NOMEM, "no memory for a graph");
@@ -105,8 +108,10 @@ static enum sp_status set_device(const struct sp_ask *a, struct sp_serve_case *c
         return sp_remedy(err, "sparsam catalog list shows the devices whose bandwidth is known; a row of your own can say it");
     }
     c->bytes_assumed = c->bytes_per_s <= 0;
-    c->bytes_per_s = c->bytes_assumed ? THREAD_BYTES : c->bytes_per_s;
+    c->bytes_per_s = c->bytes_assumed ? PROCESSOR_BYTES : c->bytes_per_s;
     c->flops_assumed = d->flops_f32 <= 0 && c->maker != SP_SERVE_PROCESSOR;
+    double cores = a->machine.cores > 1 ? (a->machine.cores + 1) / 2 : CORES; /* machine.cores counts two of a core */
+    c->flops_core = d->flops_f32 > 0 ? d->flops_f32 / cores : CORE_FLOPS;
     c->flops_f32 = d->flops_f32 > 0 ? d->flops_f32 : FLOPS_A_BYTE * c->bytes_per_s;
     c->flops_peak = peak_of(a, d, c->flops_f32);
     c->ecc = has_ecc(d);

@@ -37,7 +37,8 @@ const struct sp_serve_stack *sp_serve_stack_find(const char *name)
 /* Beginnings: a memory gives 92 % of its rated bandwidth to plain reading; 2 FLOP for each 16-bit weight, and as much
  * again for addresses; a layer is about ten launches of 5 us; a token 0.3 ms of sampling and host; software, Apple's
  * driver and mixtures as all others until rows say otherwise; a thread brings in 25 GB/s and unpacks a weight in
- * 20 ps, with table look-ups three times that; prompts reach 40 % of the matrix units, 60 % where there are none. */
+ * 2.5 FLOP, with table look-ups in three times that; prompts reach 40 % of the matrix units, 60 %
+ * where there are none, 80 % of the f32 rate of a processor (which works in int8, and waits). */
 #define R(id, name_, unit_, begin_, spread_, fitted_, of_) [id] = { name_, unit_, begin_, spread_, fitted_, of_ }
 const struct sp_serve_constant_row sp_serve_constant_rows[SP_SERVE_CONSTANTS] = {
     R(SP_K_SHARE, "bandwidth reached, GPU", "of rated", 0.92, 0.05, 0.92, SP_SERVE_DECODE),
@@ -53,7 +54,7 @@ const struct sp_serve_constant_row sp_serve_constant_rows[SP_SERVE_CONSTANTS] = 
     R(SP_K_COMPILED, "handling and delay, gpt-fast", "times", 1, 0.3, 1, SP_SERVE_DECODE),
     R(SP_K_THREAD, "bandwidth of a thread", "byte/s", 25e9, 0.3, 25e9, SP_SERVE_DECODE_PROCESSOR),
     R(SP_K_SHARE_PROCESSOR, "bandwidth reached, all threads", "of rated", 0.9, 0.1, 0.9, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK, "unpacking of a weight, a thread", "s", 20e-12, 0.7, 20e-12, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK, "unpacking of a weight", "FLOP", 2.5, 0.7, 2.5, SP_SERVE_DECODE_PROCESSOR),
     R(SP_K_UNPACK_PLANES, "unpacking, bits in two planes", "times", 1, 0.3, 1, SP_SERVE_DECODE_PROCESSOR),
     R(SP_K_UNPACK_VALUES, "unpacking, table of values", "times", 1, 0.3, 1, SP_SERVE_DECODE_PROCESSOR),
     R(SP_K_UNPACK_CODEBOOK, "unpacking, table of groups", "times", 3, 0.5, 3, SP_SERVE_DECODE_PROCESSOR),
@@ -61,7 +62,7 @@ const struct sp_serve_constant_row sp_serve_constant_rows[SP_SERVE_CONSTANTS] = 
     R(SP_K_PEAK, "peak reached by prompts, GPU", "of rated", 0.4, 0.5, 0.4, SP_SERVE_PREFILL),
     R(SP_K_PEAK_APPLE, "peak reached by prompts, Apple GPU", "of rated", 0.6, 0.5, 0.6, SP_SERVE_PREFILL),
     R(SP_K_PEAK_PACKED, "of that with packed weights", "times", 0.8, 0.3, 0.8, SP_SERVE_PREFILL),
-    R(SP_K_PEAK_THREAD, "arithmetic of a thread, prompts", "FLOP/s", 100e9, 0.7, 100e9, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_PEAK_THREAD, "peak reached by prompts, processor", "of f32 rate", 0.8, 0.7, 0.8, SP_SERVE_PREFILL_PROCESSOR),
     R(SP_K_PEAK_CODEBOOK, "of that with tables of groups", "times", 0.5, 0.5, 0.5, SP_SERVE_PREFILL_PROCESSOR),
     R(SP_K_PEAK_IK, "of that in ik_llama.cpp", "times", 1.5, 0.5, 1.5, SP_SERVE_PREFILL_PROCESSOR),
     R(SP_K_OFF, "half width of the range, GPU", "log", 0.3, 0, 0.3, SP_SERVE_DECODE),
@@ -94,7 +95,7 @@ enum sp_serve_constant sp_serve_off_of(const struct sp_serve_case *c)
 
 static double unpacking(const struct sp_serve_case *c, const double *k)
 {
-    double s = k[SP_K_UNPACK] * (c->ik ? k[SP_K_UNPACK_IK] : 1);
+    double s = k[SP_K_UNPACK] / c->flops_core * (c->ik ? k[SP_K_UNPACK_IK] : 1);
     s *= c->packing == SP_SERVE_PLANES || c->packing == SP_SERVE_CODEBOOK3 ? k[SP_K_UNPACK_PLANES] : 1;
     s *= c->packing == SP_SERVE_VALUES ? k[SP_K_UNPACK_VALUES] : 1;
     return s * (c->packing >= SP_SERVE_CODEBOOK ? k[SP_K_UNPACK_CODEBOOK] : 1);
@@ -103,8 +104,8 @@ static double unpacking(const struct sp_serve_case *c, const double *k)
 static void processor_step(const struct sp_serve_case *c, const double *k, double part[SP_SERVE_PARTS])
 {
     double band = fmin(c->threads * k[SP_K_THREAD], c->bytes_per_s * k[SP_K_SHARE_PROCESSOR]);
-    double peak = c->threads * k[SP_K_PEAK_THREAD] * (c->ik ? k[SP_K_PEAK_IK] : 1) * (c->packing >= SP_SERVE_CODEBOOK ? k[SP_K_PEAK_CODEBOOK] : 1);
-    part[SP_SERVE_WEIGHTS] = c->weights * (c->bits / 8 / band + (c->prefill ? 0 : unpacking(c, k) / c->threads)) * ceil(c->rows / CHUNK);
+    double peak = c->threads * c->flops_core * k[SP_K_PEAK_THREAD] * (c->ik ? k[SP_K_PEAK_IK] : 1) * (c->packing >= SP_SERVE_CODEBOOK ? k[SP_K_PEAK_CODEBOOK] : 1);
+    part[SP_SERVE_WEIGHTS] = c->weights * hypot(c->bits / 8 / band, c->prefill ? 0 : unpacking(c, k) / c->threads) * ceil(c->rows / CHUNK);
     part[SP_SERVE_CACHE] = c->cache_bytes / band;
     part[SP_SERVE_ARITHMETIC] = c->flops / peak;
 }

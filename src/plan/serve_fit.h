@@ -9,8 +9,8 @@
  *
  * handling: work of ordinary units for every byte that comes in (unpacking, multiplying, addresses).  It is why a
  * device with much bandwidth for its arithmetic (A100: 9 FLOP a byte; RTX 4090: 82) reaches a smaller share of
- * the bandwidth.  On a processor a thread brings in only so many bytes, and unpacks weights at a speed that depends
- * on how they are packed.
+ * the bandwidth.  On a processor a thread brings in only so many bytes, and unpacks weights with work that depends on
+ * how they are packed, at the rate of a core.
  *
  * Every number begins at a stated value and leaves it only as far as rows insist: least squares in the logarithm
  * of the time, rows far off counting by their distance alone (Huber), plus (log(number / beginning) / spread)^2.
@@ -55,7 +55,7 @@ struct sp_serve_case {
     bool ecc, mixture, prefill, ik; /* ecc: in the memory's own bits; ik: llama.cpp's fork with repacked weights */
     enum sp_serve_packing packing;
     double bytes_per_s, flops_f32, flops_peak, link_bytes_per_s; /* of a device; peak: of the matrix units in the format used */
-    double threads;
+    double threads, flops_core;    /* of a processor: those that work; f32 rate of one core */
     double weights, bits, cache_bytes, flops, rows; /* of a step, one copy of the model; weights: numbers read */
     double layers, width;
     double parts, chain;           /* devices that share each layer; devices in a row */
