@@ -79,6 +79,11 @@ static json_t *score_json(const struct sp_cap_score *s)
     return json_pack("{s:i, s:f, s:f, s:f}", "workloads", s->works, "saved", s->saved, "slower", s->slower, "slower_most", s->slower_most);
 }
 
+static json_t *real(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
 static json_t *rows_json(const struct traces *t, const struct judged *j, int rule)
 {
     json_t *list = json_array();
@@ -86,8 +91,8 @@ static json_t *rows_json(const struct traces *t, const struct judged *j, int rul
         for (int k = 0; k < t->gpu[i].n; k++) {
             const struct sp_cap_work *w = &t->gpu[i].work[k];
             const struct sp_cap_point *p = &w->at[sp_cap_choose((enum sp_cap_rule)rule, j->x[rule][i], w, t->gpu[i].top_w)], *top = &w->at[w->n - 1];
-            json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:f}", "gpu", t->gpu[i].name, "workload", w->name, "cap_w", p->limit_w, "slower",
-                                                  p->time_s / top->time_s - 1, "saved", 1 - p->time_s * p->power_w / (top->time_s * top->power_w)));
+            json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:o}", "gpu", t->gpu[i].name, "workload", w->name, "cap_w", p->limit_w, "slower",
+                                                  p->time_s / top->time_s - 1, "saved", real(1 - p->time_s * p->power_w / (top->time_s * top->power_w))));
         }
     return list;
 }
