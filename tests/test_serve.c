@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "plan/check.h"
 #include "plan/serve_fit.h"
 
 static struct sp_err err;
@@ -103,6 +104,61 @@ static void test_cache_of_groups(void **u)
     a.model.kv_heads = 8;
     OK(sp_serve_count(&a.model, 3, 1, 100, &n, &err));
     assert_near(n.cache_bytes, 3 * 100 * 2.0 * 32 * 1024 * 2, 1e-9);
+}
+
+static struct sp_model_config parsed(const char *json)
+{
+    struct sp_model_config c;
+    json_t *j;
+    OK(sp_json_parse(&j, json, strlen(json), "config", &err));
+    OK(sp_model_config_parse(&c, j, &err));
+    json_decref(j);
+    return c;
+}
+
+/* Mixtral 8x7B: 46,702,792,704 parameters, of which 12,879,925,248 meet a token (published: 12.9 billion); 2 of 8 experts.
+ * b tokens touch 8 (1 - (6/8)^b) of them when choices fall evenly: 2, 3.5, ... 7.2 of 8. */
+static void test_experts_touched(void **u)
+{
+    static const char json[] = "{\"model_type\":\"mixtral\",\"hidden_size\":4096,\"num_hidden_layers\":32,\"num_attention_heads\":32,"
+                               "\"num_key_value_heads\":8,\"intermediate_size\":14336,\"vocab_size\":32000,\"max_position_embeddings\":32768,"
+                               "\"num_local_experts\":8,\"num_experts_per_tok\":2}";
+    static const double ALL = 46702792704.0, EXPERTS = 32.0 * 8 * 3 * 4096 * 14336, EMBEDDING = 32000.0 * 4096;
+    struct sp_model_config c = parsed(json);
+    struct sp_serve_count n;
+    (void)u;
+    for (int64_t b = 1; b <= 64; b *= 2) {
+        OK(sp_serve_count(&c, b, 1, 128, &n, &err));
+        assert_near(n.weights, ALL - EXPERTS - EMBEDDING + EXPERTS * (1 - pow(0.75, (double)b)), 1e-3);
+    }
+    OK(sp_serve_count(&c, 1, 1, 128, &n, &err));
+    assert_near(n.weights, 12879925248.0 - EMBEDDING, 1e-3);
+    assert_near(n.flops, 2 * (12879925248.0 - EMBEDDING), 1e-2);
+}
+
+/* Latent attention (DeepSeek-V2-Lite): 512 + 64 numbers a layer and position, whatever the heads. */
+static void test_cache_of_latents(void **u)
+{
+    static const char json[] = "{\"model_type\":\"deepseek_v2\",\"hidden_size\":2048,\"num_hidden_layers\":27,\"num_attention_heads\":16,\"kv_lora_rank\":512,"
+                               "\"qk_nope_head_dim\":128,\"qk_rope_head_dim\":64,\"v_head_dim\":128,\"intermediate_size\":10944,\"moe_intermediate_size\":1408,"
+                               "\"n_routed_experts\":64,\"n_shared_experts\":2,\"num_experts_per_tok\":6,\"first_k_dense_replace\":1,\"vocab_size\":102400,"
+                               "\"max_position_embeddings\":163840}";
+    struct sp_model_config c = parsed(json);
+    struct sp_serve_count n;
+    (void)u;
+    OK(sp_serve_count(&c, 2, 1, 1000, &n, &err));
+    assert_near(n.cache_bytes, 2 * 1000 * 27 * 576 * 2.0, 1e-9);
+}
+
+/* A window of 4 positions: the cache holds no more. */
+static void test_cache_of_windows(void **u)
+{
+    struct sp_ask a = ask_of(rtx4090());
+    struct sp_serve_count n;
+    (void)u;
+    a.model.window = 4;
+    OK(sp_serve_count(&a.model, 1, 1, 100, &n, &err));
+    assert_near(n.cache_bytes, 32 * 2.0 * 4096 * 4 * 2, 1e-9);
 }
 
 /* Weights are read once for all users, caches once for each; arithmetic takes over when it is the longer. */
@@ -277,6 +333,82 @@ static void test_constants_sane(void **u)
     }
 }
 
+/* ---- the check ---- */
+
+static void checked(const char *path, int constants, struct sp_check_result *r, struct sp_check_summary *s)
+{
+    struct sp_check_options o = { .constants = constants };
+    OK(sp_check_file(&sp_check_inference, path, &o, r, &err));
+    sp_check_summarize(r, s);
+}
+
+static void test_check_rules(void **u)
+{
+    static const struct { const char *row, *set, *skipped, *group; } cases[] = {
+        { "Llama 2 7B,6.74,Q4_K_M,4.85,RTX 4090,,3000,150,1,llama.cpp,yes", NULL, NULL, "4090" },
+        { "Llama 2 7B,6.74,Q4_K_M,4.85,RTX 4090,,3000,150,1,llama.cpp,yes", "prompts", NULL, "4090" },
+        { "Llama 2 7B,6.74,Q4_K_M,4.85,RTX 4090,,,150,1,llama.cpp,no", NULL, "1:", "" },
+        { "Llama 2 7B,,Q4_K_M,4.85,RTX 4090,,,150,1,llama.cpp,yes", NULL, "2:", "" },
+        { "Llama 2 7B,6.74,Q4_K_M,,RTX 4090,,,150,1,llama.cpp,yes", NULL, "2:", "" },
+        { "Llama 2 7B,6.74,Q4_K_M,4.85,RTX 4090,,,150+,1,llama.cpp,yes", NULL, "2:", "4090" },
+        { "Llama 2 7B,6.74,Q4_K_M,4.85,Zilog Z80,,,150,1,llama.cpp,yes", NULL, "3:", "" },
+        { "Llama 2 7B,6.74,Q4_K_M,4.85,RTX 4090,,,2000,1,llama.cpp,yes", NULL, "4:", "4090" },
+        { "Llama 2 7B,6.74,fp16,16,A100-40GB,,,15000,64,vLLM ISL/OSL 128/128,yes", "loaded server", NULL, "a100" },
+        { "Llama 2 7B,6.74,fp16,16,A100-40GB,,,15000,64,vLLM,yes", "loaded server", "2:", "a100" },
+        { "Llama 2 7B,6.74,Q4_K_M,4.85,2x A100 PCIe 80GB,,,100,1,llama.cpp,yes", "several devices", NULL, "a100" },
+        { "Llama 2 7B,6.74,Q4_K_M,4.85,Ryzen 7950X,8,,8,1,llama.cpp,yes", "processor", NULL, NULL },
+        { "Llama 2 7B,6.74,bf16,16,A100-80GB,,,30,1,HF transformers,yes", "python", NULL, "a100" },
+        { "Llama 2 7B,6.74,bf16,16,A100-80GB,,,60,1,something else,yes", "other software", NULL, "a100" },
+        { "Llama 2 7B,6.74,EXL2,4,RTX 3090 Ti,,,100,1,turboderp/exllamav2,yes", NULL, NULL, "3090ti" },
+    };
+    static const char path[] = "/tmp/sparsam-test-serve.csv";
+    struct sp_check_result r;
+    struct sp_check_summary s;
+    FILE *f = fopen(path, "w");
+    (void)u;
+    assert_non_null(f);
+    fputs("model,params_b,format,bits_per_weight,hardware,threads,prompt_tok_s,gen_tok_s,batch,source,looked_up\n", f);
+    for (size_t i = 0; i < SP_COUNT(cases); i++)
+        if (i != 1) /* the first row is two measurements */
+            fprintf(f, "%s\n", cases[i].row);
+    fclose(f);
+    checked(path, SP_CHECK_LEFT_OUT, &r, &s);
+    remove(path);
+    assert_int_equal(r.n, SP_COUNT(cases));
+    assert_int_equal(s.given, SP_COUNT(cases) - 1);
+    for (int i = 0; i < r.n; i++) {
+        const struct sp_check_row *w = &r.row[i];
+        if (!cases[i].skipped != !w->skipped || (w->skipped && strncmp(w->skipped, cases[i].skipped, 2)))
+            fail_msg("%s: %s", cases[i].row, w->skipped ? w->skipped : "was used");
+        if (!w->skipped && (!cases[i].set != !w->set || (w->set && strcmp(w->set, cases[i].set))))
+            fail_msg("%s: %s", cases[i].row, w->set ? w->set : "in the check's own set");
+        if (cases[i].group && strcmp(w->group, cases[i].group))
+            fail_msg("%s: %s", cases[i].row, w->group);
+        assert_true(w->skipped || (w->predicted.low > 0 && w->predicted.low <= w->predicted.likely && w->predicted.likely <= w->predicted.high));
+    }
+    sp_check_clear(&r);
+}
+
+/* The promise: published rows of one device, each chip unseen, half of them within 16 %. */
+static void test_check_published(void **u)
+{
+    const char *shared = getenv("SPARSAM_SHARED");
+    char path[512];
+    struct sp_check_result r;
+    struct sp_check_summary s;
+    (void)u;
+    snprintf(path, sizeof path, "%s/facts/runs_inference.csv", shared && *shared ? shared : "../shared");
+    if (!sp_is_file(path)) {
+        puts("skipped: no runs_inference.csv");
+        skip();
+    }
+    checked(path, SP_CHECK_LEFT_OUT, &r, &s);
+    assert_null(s.set[0].set);
+    assert_true(s.set[0].used >= 60 && s.set[0].groups >= 15);
+    assert_true(s.set[0].median <= 0.16 && s.set[0].coverage >= 0.8);
+    sp_check_clear(&r);
+}
+
 /* ---- what cannot be answered ---- */
 
 static void refused(struct sp_ask *a, enum sp_status wanted, const char *says)
@@ -321,9 +453,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode_by_hand), cmocka_unit_test(test_prefill_by_hand), cmocka_unit_test(test_cache_of_groups),
+        cmocka_unit_test(test_experts_touched), cmocka_unit_test(test_cache_of_latents), cmocka_unit_test(test_cache_of_windows),
         cmocka_unit_test(test_many_users),     cmocka_unit_test(test_two_devices),     cmocka_unit_test(test_million),
         cmocka_unit_test(test_never_faster),   cmocka_unit_test(test_promises),        cmocka_unit_test(test_fit_finds),
         cmocka_unit_test(test_constants_sane), cmocka_unit_test(test_refused),         cmocka_unit_test(test_explained),
+        cmocka_unit_test(test_check_rules),    cmocka_unit_test(test_check_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

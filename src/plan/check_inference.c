@@ -194,8 +194,8 @@ static enum sp_status set_ask(const struct checking *k, struct told *r, struct s
                           .bits = r->bits, .cache_bits = 16, .prompt = PROMPT, .generate = 128, .users = 1,
                           .stack = r->stack ? r->stack->name : r->python ? "hf" : "vllm" };
     TRY(sp_catalog_place(k->catalog, r->hardware, &a->machine, err));
-    if (r->processor)
-        a->machine.device.count = 0;
+    r->processor = r->processor || a->machine.device.count == 0;
+    a->machine.device.count = r->processor ? 0 : a->machine.device.count;
     a->machine.threads = (int)(r->threads > 0 ? r->threads : a->machine.threads > 1 ? a->machine.threads : THREADS);
     TRY(set_model(r, err));
     chip_of(a->machine.device.name, r->group, sizeof r->group);
