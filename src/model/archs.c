@@ -18,6 +18,11 @@ const struct sp_arch *sp_arch_of(enum sp_family f)
     return NULL;
 }
 
+const char *sp_model_type(const struct sp_model_config *c)
+{
+    return c->kind ? c->kind->type : sp_family_name(c->family);
+}
+
 const char *sp_family_name(enum sp_family f)
 {
     const struct sp_arch *a = sp_arch_of(f);

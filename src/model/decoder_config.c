@@ -61,7 +61,7 @@ static enum sp_status read_ffn(struct sp_model_config *c, const json_t *j, struc
     bool gated;
     double times;
     int64_t four;
-    TRY(sp_key_int(j, "intermediate_size|ffn_dim|n_inner|inter_dim|ffn_hidden_size|ffn_config.ffn_hidden_size", 1, BIG, 0, &c->ffn, err));
+    TRY(sp_key_int(j, "intermediate_size_mlp|intermediate_size|ffn_dim|n_inner|inter_dim|ffn_hidden_size|ffn_config.ffn_hidden_size", 1, BIG, 0, &c->ffn, err));
     TRY(sp_key_int(j, "ffn_embed_dim", 1, BIG, 0, &four, err));
     TRY(sp_key_bool(j, "mlp_gated_linear_units", false, &gated, err));
     TRY(sp_key_real(j, "expansion_ratio", 0.01, 100, 4, &times, err));
@@ -132,8 +132,10 @@ static enum sp_status read_experts(struct sp_model_config *c, const json_t *j, s
     TRY(sp_key_int(j, "num_local_experts|num_experts|n_routed_experts|ffn_config.moe_num_experts|n_expert", 1, MANY, c->experts, &c->experts, err));
     TRY(sp_key_int(j, "num_experts_per_tok|n_activated_experts|experts_per_token|ffn_config.moe_top_k|n_expert_per_token", 1, MANY, c->experts_used,
                    &c->experts_used, err));
-    TRY(sp_key_int(j, "moe_intermediate_size|moe_inter_dim", 1, BIG, c->ffn, &c->expert_ffn, err));
-    TRY(sp_key_int(j, "n_shared_experts", 0, MANY, 0, &shared, err));
+    TRY(sp_key_int(j, is(c, "llama4_text") ? "intermediate_size" : "moe_intermediate_size|moe_inter_dim", 1, BIG, c->ffn, &c->expert_ffn, err));
+    TRY(sp_key_int(j, "n_shared_experts", 0, MANY, is(c, "llama4_text"), &shared, err));
+    TRY(sp_key_int(j, "interleave_moe_layer_step|decoder_sparse_step", 1, LAYERS, 0, &c->expert_every, err));
+    c->expert_every = c->expert_every > 1 ? c->expert_every : 0;
     TRY(sp_key_int(j, "shared_expert_intermediate_size", 0, BIG, shared * c->expert_ffn, &c->shared_ffn, err));
     TRY(sp_key_int(j, "first_k_dense_replace|n_dense_layers", 0, LAYERS, 0, &c->dense_layers, err));
     if (!c->experts)
@@ -258,7 +260,7 @@ static int write_ways(const struct sp_model_config *c, const char *type, json_t 
     if (c->window_every)
         bad |= json_object_set_new(j, "sliding_window_pattern", json_integer(c->window_every));
     if (c->attn_scale > 0 && strcmp(type, "gpt_neo"))
-        bad |= json_object_set_new(j, "query_pre_attn_scalar", json_real(1 / (c->attn_scale * c->attn_scale)));
+        bad |= json_object_set_new(j, "query_pre_attn_scalar", json_real(round(1e6 / (c->attn_scale * c->attn_scale)) / 1e6));
     if (c->attn_cap > 0)
         bad |= json_object_set_new(j, "attn_logit_softcapping", json_real(c->attn_cap));
     if (c->logit_cap > 0)
@@ -282,6 +284,10 @@ static int write_decoder(const struct sp_model_config *c, const char *type, json
 static int write_experts(const struct sp_model_config *c, json_t *j)
 {
     int bad = json_object_set_new(j, "num_experts", json_integer(c->experts));
+    if (c->expert_every)
+        bad |= json_object_set_new(j, "decoder_sparse_step", json_integer(c->expert_every));
+    if (is(c, "llama4_text"))
+        bad |= json_object_set_new(j, "intermediate_size", json_integer(c->expert_ffn)) | json_object_set_new(j, "intermediate_size_mlp", json_integer(c->ffn));
     bad |= json_object_set_new(j, "num_experts_per_tok", json_integer(c->experts_used));
     bad |= json_object_set_new(j, "moe_intermediate_size", json_integer(c->expert_ffn));
     bad |= json_object_set_new(j, "shared_expert_intermediate_size", json_integer(c->shared_ffn));

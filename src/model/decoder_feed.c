@@ -89,7 +89,7 @@ sp_ref sp_decoder_feed(struct sp_builder *s, int i, sp_ref x, sp_ref y)
 {
     const struct sp_model_config *c = s->c;
     const struct sp_words *w = sp_builder_words(c);
-    if (c->experts && i >= c->dense_layers)
+    if (c->experts && i >= c->dense_layers && (!c->expert_every || (i + 1) % c->expert_every == 0))
         return mixture(s, i, x, y);
     sp_ref z = inner(s, i, y);
     return sp_decoder_onto(s, i, w->down, x, z, c->ffn, c->mlp_bias, w->after2 ? w->after2 : w->norm2, sp_builder_name(s, "%d.feed_forward", i));

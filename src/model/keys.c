@@ -125,7 +125,7 @@ const char *sp_foreign_type(const json_t *j)
 const char *sp_known_type(const char *type)
 {
     static const struct { const char *type, *known; } row[] = {
-        { "RefinedWeb", "falcon" }, { "RefinedWebModel", "falcon" }, { "gemma3", "gemma3_text" }, { "kimi_k2", "deepseek_v3" },
+        { "RefinedWeb", "falcon" }, { "RefinedWebModel", "falcon" }, { "gemma3", "gemma3_text" }, { "llama4", "llama4_text" }, { "kimi_k2", "deepseek_v3" },
         { "stablelm_epoch", "stablelm" }, { "phi-msft", "phi" }, { "mistral3", "mistral" }, { "smollm3", "llama" }, { "yi", "llama" },
     };
     for (size_t i = 0; i < SP_COUNT(row); i++)

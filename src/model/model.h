@@ -60,7 +60,7 @@ struct sp_model_config {
     int64_t window_at;             /* which of them that is, from 1; 0: the last              */
     double rope_local;             /* base in layers with a window; 0: the same               */
     double attn_scale, attn_cap, logit_cap, embed_scale; /* 0: 1/sqrt(head_dim), none, none, 1 */
-    int64_t experts, experts_used, expert_ffn, shared_ffn, dense_layers; /* mixture; dense_layers: the first ones without */
+    int64_t experts, experts_used, expert_ffn, shared_ffn, dense_layers, expert_every; /* mixture; the first layers without; every so many with (0: all) */
     bool expert_bias, route_bias, shared_gate, sinks;
     int64_t q_rank, kv_rank, nope_dim, rope_dim, v_dim; /* latent attention; kv_rank 0: none   */
     int64_t token_types;           /* BERT                                                    */
@@ -75,6 +75,7 @@ enum sp_status sp_model_config_parse(struct sp_model_config *out, const json_t *
 enum sp_status sp_model_config_write(const struct sp_model_config *c, enum sp_format format, const char *path, struct sp_err *err);
 json_t *sp_model_config_json(const struct sp_model_config *c, enum sp_format format); /* new reference, or NULL when out of memory */
 const char *sp_family_name(enum sp_family f);      /* "llama" */
+const char *sp_model_type(const struct sp_model_config *c); /* as in config.json: "qwen3" */
 
 /* ---- building ----------------------------------------------------------------
  * Inputs (i32[batch*tokens] row by row unless said):

@@ -8,6 +8,9 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "../catalog/models.h"
+#include "../file/file.h"
+
 #define AT(field) offsetof(struct sp_ask, field)
 const char *const sp_method_names[] = { "full", "lora", "qlora", "dora", "ia3", "bitfit", "adapter", "prefix", "freeze", NULL };
 const char *const sp_optimizer_names[] = { "adamw", "adamw-8bit", "adamw-paged", "adafactor", "galore", "sgd", "none", NULL };
@@ -119,6 +122,35 @@ static bool is_number_of_parameters(const char *name, double *out)
     return true;
 }
 
+static enum sp_status of_catalogue(struct sp_model_config *out, const struct sp_model_fact *f, struct sp_err *err)
+{
+    json_t *j = NULL;
+    enum sp_status st = sp_json_parse(&j, f->config, strlen(f->config), f->name, err);
+    if (!st && (st = sp_model_config_parse(out, j, err)))
+        sp_where(err, "%s of the catalogue", f->name);
+    json_decref(j);
+    return st;
+}
+
+/* A file or folder where there is one, else a name of the catalogue. */
+static enum sp_status by_name(struct sp_model_config *out, const char *name, struct sp_err *err)
+{
+    struct sp_models *known = NULL;
+    struct sp_text near = { .max = 200 };
+    if (sp_is_folder(name) || sp_is_file(name))
+        return sp_model_config_read(out, name, err);
+    TRY(sp_models_open(&known, err));
+    const struct sp_model_fact *f = sp_models_find(known, name);
+    enum sp_status st = f ? of_catalogue(out, f, err) : sp_fail(err, SP_MISSING, "no model is called \"%.60s\", and no file or folder either", name);
+    if (!f) {
+        sp_models_nearest(known, name, 3, &near);
+        sp_remedy(err, "near it are %s; a folder with config.json or params=7B will do as well", near.at ? near.at : "none");
+    }
+    sp_text_clear(&near);
+    sp_models_free(known);
+    return st;
+}
+
 enum sp_status sp_ask_model(struct sp_ask *a, const char *name, struct sp_err *err)
 {
     double wanted;
@@ -128,7 +160,7 @@ enum sp_status sp_ask_model(struct sp_ask *a, const char *name, struct sp_err *e
     if (a->typical)
         TRY(sp_ask_typical(wanted, &a->model, err));
     else
-        TRY(sp_model_config_read(&a->model, name, err));
+        TRY(by_name(&a->model, name, err));
     TRY(sp_model_parameters(&a->model, &all, err));
     TRY(sp_model_active_parameters(&a->model, &active, err));
     a->parameters = (double)all;

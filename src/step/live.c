@@ -30,9 +30,23 @@ void sp_job_memory(const struct sp_job *j, int threads, int64_t bytes[SP_MEM_KIN
                                      (int64_t)j->program[i].n * (SP_KERNEL_ARGS_MAX + (int64_t)sizeof(struct sp_step));
 }
 
+/* Refused before memory is asked for. */
+static enum sp_status runnable(const struct sp_job *j, struct sp_err *err)
+{
+    for (int i = 0; i < SP_RUNS; i++)
+        for (int k = 0; j->has[i] && k < j->program[i].n; k++)
+            if (!j->program[i].step[k].kernel) {
+                sp_fail(err, SP_UNSUPPORTED, "a %s model can be planned but not run: its %s program has steps that no kernel computes",
+                        sp_model_type(&j->config), sp_run_names[i]);
+                return sp_remedy(err, "experts, latent attention and positions by distance are counted only");
+            }
+    return SP_OK;
+}
+
 static enum sp_status make(struct sp_live *l, struct sp_pool *pool, bool profile, struct sp_err *err)
 {
     const struct sp_job *j = l->job;
+    TRY(runnable(j, err));
     TRY(sp_block_new(&l->state, (size_t)j->state.bytes + 64, err));
     TRY(sp_block_new(&l->arena, (size_t)sp_job_arena_bytes(j) + 64, err));
     for (int i = 0; i < SP_RUNS; i++)
