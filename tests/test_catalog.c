@@ -149,6 +149,49 @@ static void users_rows_win(void **state)
     unsetenv("SPARSAM_CATALOG");
 }
 
+/* A file is added, its rows win; a second one replaces what it names again and keeps the rest; a wrong one changes nothing. */
+static void adds_files(void **state)
+{
+    static const char first[] = "provider,instance,accelerator,devices,on_demand,currency,date\nus,\"box, big\",rtx 4090 24gb,2,1.5,EUR,2026-10\n"
+                                "us,small,NVIDIA L4 24GB,1,0.2,EUR,2026-10\n";
+    static const char second[] = "date,instance,provider,accelerator,devices,on_demand,currency,note\n2026-11,SMALL,us,NVIDIA L4 24GB,1,0.25,EUR,x\n";
+    static const char *const wrong[] = {
+        "instance,provider,accelerator,devices,on_demand,currency,date\nbox,us,x,2,-1,EUR,2026-10\n", "instance,provider,accelerator,devices,currency,date\nbox,us,x,2,EUR,soon\n",
+        "instance,provider,accelerator,devices,currency,date\nbox,us,x,,EUR,2026\n", "instance,provider\nbox,us\n", "instance\n", "",
+        "instance,provider,accelerator,devices,currency,date\nbox,us,x,2,EUR,2026-13\n",
+    };
+    char folder[] = "/tmp/sparsam-catalog-XXXXXX", own[64], file[64], path[4200], command[64];
+    struct sp_err err = { 0 };
+    struct sp_machine m = { 0 };
+    struct sp_catalog *c;
+    int rows;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(own, sizeof own, "%s/made/here", folder);
+    snprintf(file, sizeof file, "%s/mine.csv", folder);
+    setenv("SPARSAM_CATALOG", own, 1);
+    assert_int_equal(sp_write_file(file, first, strlen(first), &err), SP_OK);
+    assert_int_equal(sp_catalog_add(SP_KIND_INSTANCES, file, path, sizeof path, &rows, &err), SP_OK);
+    assert_int_equal(rows, 2);
+    for (size_t i = 0; i < SP_COUNT(wrong); i++) {
+        assert_int_equal(sp_write_file(file, wrong[i], strlen(wrong[i]), &err), SP_OK);
+        assert_int_equal(sp_catalog_add(SP_KIND_INSTANCES, file, path, sizeof path, &rows, &err), SP_FORMAT);
+        assert_true(err.what[0]);
+    }
+    assert_int_equal(sp_write_file(file, second, strlen(second), &err), SP_OK);
+    assert_int_equal(sp_catalog_add(SP_KIND_INSTANCES, file, path, sizeof path, &rows, &err), SP_OK);
+    assert_int_equal(rows, 2); /* SMALL is small */
+    c = open_catalog();
+    near(sp_catalog_instance(c, "small")->on_demand, 0.25, 1e-12);
+    assert_int_equal(sp_catalog_place(c, "box big", &m, &err), SP_USAGE); /* names no accelerator of ours */
+    assert_non_null(strstr(err.what, "rtx 4090 24gb"));
+    assert_int_equal(sp_catalog_place(c, "p4d.24xlarge", &m, &err), SP_OK);
+    sp_catalog_free(c);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    unsetenv("SPARSAM_CATALOG");
+}
+
 /* A row for a spelling; peaks as the makers publish them: dense, sums in f32. */
 static const struct { const char *on; int count; const char *name; double memory_gb, bandwidth_gbs, f16_tflops, tdp_w; } places[] = {
     { "A100-80GB", 1, "NVIDIA A100 SXM4 80GB", 80, 2039, 312, 400 }, { "A100-40GB", 1, "NVIDIA A100 SXM4 40GB", 40, 1555, 312, 400 },
@@ -332,7 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_zones), cmocka_unit_test(finds_processors), cmocka_unit_test(curves_rise),
-        cmocka_unit_test(completes_machines), cmocka_unit_test(users_rows_win),
+        cmocka_unit_test(completes_machines), cmocka_unit_test(users_rows_win), cmocka_unit_test(adds_files),
         cmocka_unit_test(finds_places), cmocka_unit_test(finds_instances), cmocka_unit_test(rows_are_sane), cmocka_unit_test(tables_fit),
         cmocka_unit_test(prices_grow_stale),
     };

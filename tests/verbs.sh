@@ -122,6 +122,27 @@ gives 0 plan optimal --law "$temp/law.json" --flops 1e16; says out "mine"
 gives 0 plan fit "$temp/runs.csv" --bootstrap 50 --json; says out '"schema": "sparsam.plan-fit/1"'; parses
 gives 1 plan fit "$temp/table.csv"; says err "parameters"
 
+export SPARSAM_CATALOG="$temp/facts"
+printf 'instance,provider,accelerator,devices,on_demand,currency,date\nbox,home,NVIDIA L4 24GB,2,0.3,EUR,2020-01\n' >"$temp/box.csv"
+gives 2 catalog add prices "$temp/box.csv"; says err "prices"; says err "instances"
+gives 1 catalog add grid "$temp/box.csv"; says err "g_per_kwh\\|code"
+gives 0 catalog add instances "$temp/box.csv"; says out "1 rows"
+gives 0 catalog list; says out "some your own"
+gives 0 catalog list instances home; says out "your own"; says out "stale"
+gives 0 catalog list accelerators --json; says out '"schema": "sparsam.catalog-list/1"'; parses
+gives 2 catalog list weather; says err "weather"
+gives 0 catalog show box; says out "0.3"
+gives 0 catalog show a100-40gb --json; says out '"schema": "sparsam.catalog-show/1"'; parses
+gives 0 catalog show instances; says out "on_demand"
+gives 2 catalog show a1000; says err "nearest"
+gives 0 plan where --on box --hours 10 --explain; says out "stale"; says out "10 of home\\|device-hours x 0.15"
+gives 0 plan where --on a100-80gb*8 --hours 100 --json; says out '"schema": "sparsam.plan-where/1"'; parses
+gives 2 plan where --on a1000; says err "nearest"
+gives 2 plan where --on a100 --provider nimbus; says err "nimbus"
+gives 2 plan where --on a100 --own-price -5; says err "own-price"
+gives 2 plan where --on a100 --rate USD; says err "rate"
+unset SPARSAM_CATALOG
+
 if command -v groff >/dev/null 2>&1; then
     groff -man -Tascii -ww "$temp/man" >"$temp/out" 2>"$temp/err"
     [ ! -s "$temp/err" ]; ok "groff takes the manual without a warning" $?

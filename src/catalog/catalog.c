@@ -77,7 +77,7 @@ bool sp_catalog_stale(const char *date, int64_t today)
 {
     enum { MONTHS = 12 };
     struct tm t;
-    time_t now = (time_t)today;
+    time_t now = today ? (time_t)today : time(NULL);
     int year = 0, month = 1;
     if (!date || sscanf(date, "%4d-%2d", &year, &month) < 1 || !gmtime_r(&now, &t))
         return true;

@@ -12,5 +12,15 @@ const struct sp_default sp_default_rows[] = {
     { "wall_over_tdp", 1.05, 1.25, 1.6, "ratio", "assumed", "2026-11", "power at the plug over rated processor power: memory; fans; conversion losses" },
     { "unknown_full_w_thread", 1.5, 4, 10, "W", "assumed", "2026-11", "power of a busy thread where neither processor nor maker is known" },
     { "accelerator_embodied_g", 80000, 150000, 300000, "g", "assumed", "2026-11", "making a data-centre accelerator: life-cycle studies of the A100 find about 150 kg; newer ones with more stacked memory more" },
+    { "electricity_price_per_kwh_usd", 0.08, 0.13, 0.25, "USD", "assumed", "2024-12", "business customers in the USA; low industry and high California; as of the EIA (recalled)" },
+    { "own_rest", 0.2, 0.4, 0.8, "ratio", "assumed", "2026-11", "server; network and room of a device over its price: usual in worked comparisons of owning and renting" },
+    { "own_months", 36, 48, 72, "months", "assumed", "2026-11", "usual depreciation of servers" },
+    { "own_utilisation", 0.3, 0.6, 0.9, "ratio", "assumed", "2026-11", "share of all hours in which an own machine works" },
+    { "own_staff", 0.02, 0.05, 0.15, "ratio", "assumed", "2026-11", "upkeep a year over what was bought; a small team pays the high end" },
+    { "own_load", 0.55, 0.72, 0.9, "ratio", "assumed", "2026-11", "power of a device at work over its rated power: measured 0.6 to 0.85 in training" },
+    { "own_host", 0.15, 0.3, 0.5, "ratio", "assumed", "2026-11", "power of the host over that of its devices" },
+    { "own_pue", 1.1, 1.56, 2, "ratio", "catalogue", "2024-12", "Uptime Institute survey 2024: mean 1.56; low a cloud and high a room with a split unit" },
+    { "spot_repeats", 1.02, 1.1, 1.35, "ratio", "assumed", "2026-11", "work done again after interruptions; with checkpoints" },
+    { "stale_price", 0.6, 1, 1.2, "ratio", "assumed", "2026-11", "a rent or price older than a year against today: rents of the A100 fell from 4.10 (2023-11) to 2.79 USD (2026)" },
 };
 const int sp_default_rows_n = sizeof sp_default_rows / sizeof *sp_default_rows;

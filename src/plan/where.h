@@ -35,6 +35,7 @@ struct sp_plan_money_ask {
     const char *currency;              /* of the answer; NULL: of the price found first (rent, else purchase)     */
     struct sp_money_rates rates;
     struct sp_own_terms own;
+    int64_t today;                     /* seconds since 1970, for the age of prices; 0: now                     */
 };
 /* A question with everything left to the catalogue. */
 void sp_plan_money_ask_init(struct sp_plan_money_ask *ask, const struct sp_machine *m, struct sp_figure device_hours);
@@ -48,7 +49,8 @@ struct sp_plan_money {
     char why[256];                                   /* what is unknown, and what would tell                       */
     bool stale;                                      /* a price is older than a year                               */
     double rent_per_device_hour, own_per_device_hour; /* on demand; own at this utilisation over its life; 0: unknown */
-    double capital, opex_month, rent_month;          /* of one device, at the own machine's utilisation             */
+    double capital, opex_month, rent_month;          /* of one device, at the own machine's utilisation: bought, a month's upkeep
+                                                        and power, a month's rent for the same hours                */
     double months_break_even;                        /* of buying against renting on demand; INFINITY: never; NAN: unknown */
 };
 /* SP_USAGE: a negative price of own, a provider, region or currency nobody knows. */
@@ -67,6 +69,8 @@ struct sp_plan_place {
 };
 enum sp_place_order { SP_PLACE_BY_MONEY, SP_PLACE_BY_CO2E };
 enum { SP_PLACES_MAX = 512 };
+/* "USD=0.92" added to rates; SP_USAGE. */
+enum sp_status sp_money_rate(struct sp_money_rates *rates, const char *text, struct sp_err *err);
 /* All regions of all providers (or of ask->provider, ask->region), best first, at most max. */
 enum sp_status sp_plan_places(const struct sp_catalog *c, const struct sp_plan_money_ask *ask, enum sp_place_order by, struct sp_plan_place *out, int max,
                               int *n, struct sp_err *err);

@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../recipe/technique.h"
 
-extern const struct sp_technique sp_technique_green;
+extern const struct sp_technique sp_technique_green, sp_technique_cloud;
 
 const struct sp_technique *const sp_techniques[] = {
     &sp_technique_green,
+    &sp_technique_cloud,
     NULL,
 };
