@@ -13,7 +13,9 @@ const char *const sp_check_constants_names[] = { "left-out", "all", "compiled", 
 
 const struct sp_check *const sp_checks[] = {
     &sp_check_memory,
+    &sp_check_training,
     &sp_check_inference,
+    &sp_check_energy,
     NULL,
 };
 
@@ -47,7 +49,7 @@ enum sp_status sp_check_file(const struct sp_check *c, const char *path, const s
     struct sp_check_result r = { 0 };
     TRY(sp_csv_read(&t, path, CHECK_FILE_MAX, err));
     enum sp_status st = c->fn(&t, o, &r, err);
-    if (st && !*err->where)
+    if (st)
         sp_where(err, "%s", path);
     sp_csv_clear(&t);
     if (st) {

@@ -42,7 +42,7 @@ struct sp_check {
     enum sp_status (*fn)(const struct sp_csv *t, const struct sp_check_options *o, struct sp_check_result *out, struct sp_err *err);
 };
 extern const struct sp_check *const sp_checks[];           /* NULL-terminated */
-extern const struct sp_check sp_check_memory, sp_check_training, sp_check_inference;
+extern const struct sp_check sp_check_memory, sp_check_training, sp_check_inference, sp_check_energy;
 /* SP_USAGE naming those there are. */
 enum sp_status sp_check_find(const char *name, const struct sp_check **out, struct sp_err *err);
 /* The kind's fn over a file. */
