@@ -54,6 +54,30 @@ void sp_tokenizer_free(struct sp_tokenizer *t); /* NULL is fine */
 /* Writes a tokenizer.json that Hugging Face tokenizers reads; path names the file. */
 enum sp_status sp_tokenizer_save(const struct sp_tokenizer *t, const char *path, struct sp_err *err);
 
+/* ---- a vocabulary in parts: what GGUF metadata (tokenizer.ggml.*) hold ------
+ * All arrays are only read; token texts are spelled as in the file. */
+struct sp_token_parts {
+    const char *model, *pre; /* "llama", "gpt2", "bert", "t5"; the pre-tokenizer's name ("llama-bpe"), NULL: not said */
+    int32_t n_tokens, n_merges;
+    const struct sp_slice *token; /* [n_tokens]                          */
+    const float *score;           /* [n_tokens], or NULL                 */
+    const int32_t *type;          /* [n_tokens], or NULL: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte */
+    const struct sp_slice *merge; /* [n_merges] "left right"             */
+    const unsigned char *charsmap; /* [n_charsmap] precompiled_charsmap, or NULL */
+    size_t n_charsmap;
+    int32_t bos, eos, unk, sep, pad, mask, eot; /* token numbers; -1: not said          */
+    int8_t add_bos, add_eos, add_sep, add_space_prefix, remove_extra_whitespaces; /* 0 no, 1 yes, -1: not said */
+    int8_t lowercase, strip_accents;                                              /* the same; "bert" alone    */
+};
+void sp_token_parts_init(struct sp_token_parts *p); /* nothing said */
+/* Splits text as the model's own tokenizer.json does (llama.cpp's regular expressions differ from it in rare
+ * characters).  SP_UNSUPPORTED names a model or pre-tokenizer that isn't known. */
+enum sp_status sp_tokenizer_from_parts(struct sp_tokenizer **out, const struct sp_token_parts *parts,
+                                       struct sp_err *err);
+/* The way back: arrays into mem.  SP_UNSUPPORTED where GGUF has no name for how this tokenizer splits. */
+enum sp_status sp_tokenizer_to_parts(const struct sp_tokenizer *t, struct sp_token_parts *out, struct sp_arena *mem,
+                                     struct sp_err *err);
+
 /* Byte-level BPE as Hugging Face's trainer makes it: GPT-2's word pattern, pairs
  * counted over distinct words, the most frequent pair first; of equally frequent
  * pairs the one whose (left, right) bytes are greater, so the result depends on
