@@ -7,6 +7,8 @@ const struct sp_arch *const sp_archs[] = {
     &sp_arch_gpt2,
     &sp_arch_mlp,
     &sp_arch_decoder,
+    &sp_arch_bert,
+    &sp_arch_t5,
     NULL,
 };
 

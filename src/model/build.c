@@ -12,10 +12,10 @@ enum { LOSS_ELEMENTS = 1 << 24, LOSS_ROWS_LEAST = 96, LOSS_ROWS_MIN = 64, DIM_LI
 
 void sp_builder_init(struct sp_builder *s, struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b)
 {
-    *s = (struct sp_builder){ .g = g, .c = c, .b = b, .rows = b->batch * b->tokens, .past = SP_NONE, .counter = SP_NONE,
+    *s = (struct sp_builder){ .g = g, .c = c, .words = sp_builder_words(c), .b = b, .rows = b->batch * b->tokens, .past = SP_NONE, .counter = SP_NONE,
                                .rope = SP_NONE, .rope_local = SP_NONE, .head_bias = SP_NONE };
     b->loss = SP_NONE;
-    if (b->mode == SP_BUILD_SERVE)
+    if (b->mode == SP_BUILD_SERVE && !c->full)
         s->past = sp_graph_input(g, "past", SP_TYPE(SP_I32, 1));
     if (b->mode == SP_BUILD_TRAIN && b->dropout > 0)
         s->counter = sp_graph_input(g, "dropout_counter", SP_TYPE(SP_I32, 1));

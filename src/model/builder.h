@@ -5,11 +5,11 @@
 #include "model.h"
 #include "../graph/ops.h"
 
-extern const struct sp_arch sp_arch_llama, sp_arch_gpt2, sp_arch_mlp, sp_arch_decoder;
+extern const struct sp_arch sp_arch_llama, sp_arch_gpt2, sp_arch_mlp, sp_arch_decoder, sp_arch_bert, sp_arch_t5;
 
 /* What a decoder's tensors are called, under the prefix of their layer; NULL: it has none such. */
 struct sp_words {
-    const char *embed, *embed_norm, *positions, *project_in, *project_out, *final_norm, *head, *layer;
+    const char *embed, *embed_norm, *positions, *types, *transform, *transform_norm, *head_bias, *project_in, *project_out, *final_norm, *head, *layer;
     const char *norm1, *norm2, *one /* where one norm serves both parts; NULL: norm1 */, *after1, *after2, *q, *k, *v, *qkv, *o, *q_norm, *k_norm, *sinks, *gate, *up, *gate_up, *down;
     const char *router, *route_bias, *experts, *shared, *shared_gate;
     bool grouped;                    /* qkv: q, k, v of each key-value head side by side, else all q, all k, all v */
@@ -44,6 +44,7 @@ const char *sp_foreign_type(const json_t *j);
 struct sp_builder {
     struct sp_graph *g;
     const struct sp_model_config *c;
+    const struct sp_words *words;    /* NULL: not a decoder           */
     struct sp_build *b;
     int64_t rows;                    /* batch * tokens */
     sp_ref past, counter;

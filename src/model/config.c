@@ -156,12 +156,16 @@ static enum sp_status within(const char *what, int64_t v, int64_t min, int64_t m
 
 static void complete(struct sp_model_config *c)
 {
-    bool llama = c->family == SP_FAMILY_LLAMA, own = llama || c->family == SP_FAMILY_DECODER;
+    bool llama = c->family == SP_FAMILY_LLAMA, own = llama || c->family == SP_FAMILY_DECODER || c->family == SP_FAMILY_T5;
     c->kv_heads = c->kv_heads && own ? c->kv_heads : c->heads;
     if ((!c->head_dim || !own) && c->heads)
         c->head_dim = c->width / c->heads;
     if (!c->ffn)  /* Llama: two thirds of four widths, in whole 64s */
         c->ffn = llama ? (8 * c->width / 3 + 63) / 64 * 64 : 4 * c->width;
+    if (c->family == SP_FAMILY_T5) {
+        c->buckets = c->buckets ? c->buckets : 32;
+        c->encoder_layers = c->encoder_layers ? c->encoder_layers : c->layers;
+    }
     if (!(c->norm_eps > 0))
         c->norm_eps = 1e-5;
     if (!(c->rope_theta > 0))

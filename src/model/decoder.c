@@ -12,7 +12,7 @@ static const char *name_of(struct sp_builder *s, int i, const char *what, const 
 {
     if (i < 0)
         return sp_builder_name(s, "%s%s", what ? what : "?", end);
-    return sp_builder_name(s, "%s%d.%s%s", sp_builder_words(s->c)->layer, i, what ? what : "?", end);
+    return sp_builder_name(s, "%s%d.%s%s", s->words->layer, i, what ? what : "?", end);
 }
 
 struct linear { sp_ref w, bias; };
@@ -71,7 +71,7 @@ static sp_ref before(struct sp_builder *s, int i, const char *what, sp_ref x)
 static sp_ref layer(struct sp_builder *s, int i, sp_ref x)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     sp_ref into = x;
     sp_graph_scope(s->g, i, "layer.%d.", i);
     sp_ref y = before(s, i, c->one_norm && w->one ? w->one : w->norm1, x);
@@ -129,7 +129,7 @@ static sp_ref add_positions(struct sp_builder *s, sp_ref x)
 {
     struct sp_graph *g = s->g;
     int64_t t = s->b->tokens, c = s->c->width, skip = s->c->offset;
-    sp_ref table = sp_builder_matrix(s, name_of(s, -1, sp_builder_words(s->c)->positions, ".weight"), s->c->context + skip, c);
+    sp_ref table = sp_builder_matrix(s, name_of(s, -1, s->words->positions, ".weight"), s->c->context + skip, c);
     if (s->b->mode == SP_BUILD_SERVE) {
         sp_ref at = sp_graph_input(g, "positions", SP_TYPE(SP_I32, s->rows));
         sp_ref from = skip ? SP_ADD(g, &sp_op_view, NULL, SP_ATTR(.i = { skip * c, 2, s->c->context, c }), table) : table;
@@ -146,11 +146,16 @@ static sp_ref add_positions(struct sp_builder *s, sp_ref x)
 static sp_ref embed(struct sp_builder *s, sp_ref table)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     sp_ref ids = sp_graph_input(s->g, "ids", SP_TYPE(SP_I32, s->rows));
     sp_ref x = SP_ADD(s->g, &sp_op_embed, "embed", SP_ATTR(.f = { c->embed_scale }), ids, table);
     if (c->embed_width)
         x = sp_decoder_linear(s, -1, w->project_in, sp_builder_cast(s, x, s->b->compute), c->width, c->embed_width, false, SP_F32);
+    if (c->token_types) {
+        sp_ref types = sp_graph_input(s->g, "types", SP_TYPE(SP_I32, s->rows));
+        sp_ref kinds = sp_builder_matrix(s, name_of(s, -1, w->types, ".weight"), c->token_types, c->width);
+        x = SP_ADD(s->g, &sp_op_add, NULL, NULL, x, SP_ADD(s->g, &sp_op_embed, "type", NULL, types, kinds));
+    }
     if (c->positions == SP_POSITIONS_LEARNED)
         x = add_positions(s, x);
     if (c->embed_norm)
@@ -161,7 +166,7 @@ static sp_ref embed(struct sp_builder *s, sp_ref table)
 static void head(struct sp_builder *s, sp_ref x, sp_ref table)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     struct sp_model_config narrow = *c;
     x = c->norm_at == SP_NORM_OF_SUM ? sp_builder_cast(s, x, s->b->compute) : sp_decoder_norm(s, -1, w->final_norm, x, c->width, s->b->compute);
     if (c->embed_width) {
@@ -169,9 +174,14 @@ static void head(struct sp_builder *s, sp_ref x, sp_ref table)
         narrow.width = c->embed_width;
         s->c = &narrow;
     }
+    if (c->masked_head) {
+        x = sp_decoder_linear(s, -1, w->transform, x, c->width, c->width, true, s->b->compute);
+        x = SP_ADD(s->g, c->activation == SP_GELU ? &sp_op_gelu : &sp_op_gelu_erf, NULL, (&(struct sp_attr){ .format = SP_F32 }), x);
+        x = sp_decoder_norm(s, -1, w->transform_norm, x, c->width, s->b->compute);
+    }
     sp_ref matrix = c->tied ? table : sp_builder_matrix(s, name_of(s, -1, w->head, ".weight"), c->vocab, narrow.width);
     if (c->head_bias)
-        s->head_bias = sp_builder_vector(s, name_of(s, -1, w->head, ".bias"), c->vocab);
+        s->head_bias = sp_builder_vector(s, w->head_bias ? w->head_bias : name_of(s, -1, w->head, ".bias"), c->vocab);
     sp_builder_head(s, x, matrix);
     s->c = c;
 }
@@ -184,7 +194,7 @@ void sp_decoder_build(struct sp_graph *g, const struct sp_model_config *c, struc
     if (b->mode == SP_BUILD_LOAD)
         return;
     int64_t wide = c->embed_width ? c->embed_width : c->width;
-    sp_ref table = sp_builder_matrix(&s, name_of(&s, -1, sp_builder_words(c)->embed, ".weight"), c->vocab, wide);
+    sp_ref table = sp_builder_matrix(&s, name_of(&s, -1, s.words->embed, ".weight"), c->vocab, wide);
     sp_ref x = embed(&s, table);
     for (int i = 0; i < c->layers && !g->status; i++)
         x = layer(&s, i, x);

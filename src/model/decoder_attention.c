@@ -55,7 +55,7 @@ struct heads { sp_ref q, k, v; };
 static struct heads unpacked(struct sp_builder *s, int i, sp_ref y)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     int64_t groups = w->grouped ? c->kv_heads : 1, q = c->heads / groups * c->head_dim, k = c->kv_heads / groups * c->head_dim;
     sp_ref all = sp_decoder_linear(s, i, w->qkv, y, (c->heads + 2 * c->kv_heads) * c->head_dim, c->width, c->qkv_bias, s->b->compute);
     if (groups > 1)
@@ -73,7 +73,7 @@ static struct heads unpacked(struct sp_builder *s, int i, sp_ref y)
 
 static struct heads apart(struct sp_builder *s, int i, sp_ref y)
 {
-    const struct sp_words *w = sp_builder_words(s->c);
+    const struct sp_words *w = s->words;
     struct heads h;
     h.q = projected(s, i, w->q, w->q_norm ? w->q_norm : "", y, s->c->heads);
     h.k = projected(s, i, w->k, w->k_norm ? w->k_norm : "", y, s->c->kv_heads);
@@ -84,7 +84,7 @@ static struct heads apart(struct sp_builder *s, int i, sp_ref y)
 /* Scores that depend on the distance, or that a sink takes from: counted only. */
 static sp_ref biased(struct sp_builder *s, int i, struct heads h, struct sp_attr *attr)
 {
-    const struct sp_words *w = sp_builder_words(s->c);
+    const struct sp_words *w = s->words;
     sp_ref table = s->c->sinks ? sp_builder_vector(s, sp_builder_name(s, "%s%d.%s", w->layer, i, w->sinks), s->c->heads) : SP_NONE;
     sp_ref in[6] = { h.q, h.k, h.v, s->past, SP_NONE, table };
     attr->format = (int)s->b->compute;
@@ -95,10 +95,10 @@ static sp_ref biased(struct sp_builder *s, int i, struct heads h, struct sp_attr
 static sp_ref ordinary(struct sp_builder *s, int i, sp_ref y)
 {
     const struct sp_model_config *c = s->c;
-    struct heads h = sp_builder_words(c)->qkv ? unpacked(s, i, y) : apart(s, i, y);
+    struct heads h = s->words->qkv ? unpacked(s, i, y) : apart(s, i, y);
     int64_t window = window_of(c, i);
     struct sp_attr attr = { .f = { c->attn_scale, c->attn_cap } };
-    if (s->b->mode == SP_BUILD_SERVE) {
+    if (s->b->mode == SP_BUILD_SERVE && !c->full) {
         h.k = sp_builder_cached(s, i, "k", h.k, window);
         h.v = sp_builder_cached(s, i, "v", h.v, window);
     }
@@ -106,6 +106,7 @@ static sp_ref ordinary(struct sp_builder *s, int i, sp_ref y)
     attr.i[SP_ATTN_KV_HEADS] = c->kv_heads;
     attr.i[SP_ATTN_DIM] = c->head_dim;
     attr.i[SP_ATTN_WINDOW] = window;
+    attr.i[SP_ATTN_FULL] = c->full;
     return c->positions == SP_POSITIONS_ALIBI || c->sinks ? biased(s, i, h, &attr) : sp_builder_attention(s, i, h.q, h.k, h.v, &attr);
 }
 
@@ -190,7 +191,7 @@ static sp_ref latent(struct sp_builder *s, int i, sp_ref y)
     sp_ref both = sp_decoder_linear(s, i, "self_attn.kv_a_proj_with_mqa", y, c->kv_rank + c->rope_dim, c->width, false, SP_F32);
     sp_ref rows = sp_decoder_norm(s, i, "self_attn.kv_a_layernorm", sp_builder_columns(s, both, 0, c->kv_rank), c->kv_rank, s->b->compute);
     sp_ref kr = turn(s, sp_builder_cast(s, sp_builder_columns(s, both, c->kv_rank, c->rope_dim), s->b->compute), 1);
-    sp_ref unpack = sp_builder_matrix(s, sp_builder_name(s, "%s%d.self_attn.kv_b_proj.weight", sp_builder_words(c)->layer, i),
+    sp_ref unpack = sp_builder_matrix(s, sp_builder_name(s, "%s%d.self_attn.kv_b_proj.weight", s->words->layer, i),
                                       c->heads * (c->nope_dim + c->v_dim), c->kv_rank);
     if (s->b->mode == SP_BUILD_SERVE) {
         rows = sp_builder_cached(s, i, "latent", rows, 0);

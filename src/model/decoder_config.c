@@ -36,7 +36,7 @@ static enum sp_status read_shape(struct sp_model_config *c, const json_t *j, str
 {
     const struct sp_model_config *like = &kind_of(c)->like;
     TRY(sp_key_int(j, "padded_vocab_size|vocab_size", 1, BIG, 0, &c->vocab, err));
-    TRY(sp_key_int(j, "hidden_size|n_embd|n_embed|d_model|hidden_dim|dim", 1, BIG, 0, &c->width, err));
+    TRY(sp_key_int(j, is(c, "distilbert") ? "dim|hidden_size" : "hidden_size|n_embd|n_embed|d_model|hidden_dim|dim", 1, BIG, 0, &c->width, err));
     TRY(sp_key_int(j, "num_hidden_layers|n_layer|n_layers|num_layers", 1, LAYERS, 0, &c->layers, err));
     TRY(sp_key_int(j, "num_attention_heads|n_head|n_heads|num_heads", 1, MANY, 0, &c->heads, err));
     if (!c->vocab && !c->width && !c->layers && !c->heads && like->width) {
@@ -61,7 +61,8 @@ static enum sp_status read_ffn(struct sp_model_config *c, const json_t *j, struc
     bool gated;
     double times;
     int64_t four;
-    TRY(sp_key_int(j, "intermediate_size_mlp|intermediate_size|ffn_dim|n_inner|inter_dim|ffn_hidden_size|ffn_config.ffn_hidden_size", 1, BIG, 0, &c->ffn, err));
+    TRY(sp_key_int(j, is(c, "distilbert") ? "hidden_dim|intermediate_size" : "intermediate_size_mlp|intermediate_size|ffn_dim|n_inner|d_ff|inter_dim|ffn_hidden_size|"
+                   "ffn_config.ffn_hidden_size", 1, BIG, 0, &c->ffn, err));
     TRY(sp_key_int(j, "ffn_embed_dim", 1, BIG, 0, &four, err));
     TRY(sp_key_bool(j, "mlp_gated_linear_units", false, &gated, err));
     TRY(sp_key_real(j, "expansion_ratio", 0.01, 100, 4, &times, err));
@@ -90,7 +91,7 @@ static enum sp_status read_heads(struct sp_model_config *c, const json_t *j, str
         c->one_norm = !new && c->parallel;
     } else if (!c->kv_heads)
         c->kv_heads = one ? 1 : like->kv_heads > 1 && c->heads % like->kv_heads == 0 ? like->kv_heads : c->heads;
-    TRY(sp_key_int(j, "head_dim|head_size", 1, MANY, like->head_dim, &c->head_dim, err));
+    TRY(sp_key_int(j, "head_dim|head_size|d_kv", 1, MANY, like->head_dim, &c->head_dim, err));
     if (!c->head_dim)
         c->head_dim = c->width / c->heads;
     TRY(sp_key_real(j, "partial_rotary_factor|rotary_pct|rotary_percentage", 0, 1, 0, &turned, err));
@@ -175,6 +176,7 @@ static enum sp_status read_attention(struct sp_model_config *c, const json_t *j,
 static enum sp_status read_rest(struct sp_model_config *c, const json_t *j, struct sp_err *err)
 {
     bool before;
+    TRY(sp_key_int(j, "type_vocab_size", 1, MANY, c->token_types, &c->token_types, err));
     TRY(sp_key_real(j, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|layernorm_epsilon|norm_eps", 0, 1, c->norm == SP_NORM_RMS ? 1e-6 : 1e-5, &c->norm_eps, err));
     TRY(sp_key_bool(j, "tie_word_embeddings", c->tied, &c->tied, err));
     TRY(sp_key_real(j, "attention_dropout", 0, 1, 0, &c->dropout, err));
@@ -198,7 +200,7 @@ enum sp_status sp_decoder_read(struct sp_model_config *c, const json_t *j, struc
     TRY(read_heads(c, j, err));
     TRY(read_ffn(c, j, err));
     TRY(sp_key_activation(c, j, err));
-    if (c->positions == SP_POSITIONS_ROTARY)
+    if (c->positions == SP_POSITIONS_ROTARY && c->family != SP_FAMILY_T5)
         TRY(sp_rope_read(c, j, err));
     TRY(read_biases(c, j, err));
     TRY(read_window(c, j, err));
@@ -281,6 +283,18 @@ static int write_decoder(const struct sp_model_config *c, const char *type, json
     return bad;
 }
 
+/* BERT and T5. */
+static int write_encoder(const struct sp_model_config *c, json_t *j)
+{
+    int bad = c->token_types ? json_object_set_new(j, "type_vocab_size", json_integer(c->token_types)) : 0;
+    if (c->family != SP_FAMILY_T5)
+        return bad;
+    bad |= json_object_set_new(j, "num_layers", json_integer(c->encoder_layers));
+    bad |= json_object_set_new(j, "num_decoder_layers", json_integer(c->layers));
+    bad |= json_object_set_new(j, "relative_attention_num_buckets", json_integer(c->buckets));
+    return bad | json_object_set_new(j, "feed_forward_proj", json_string(c->ungated ? "relu" : "gated-gelu"));
+}
+
 static int write_experts(const struct sp_model_config *c, json_t *j)
 {
     int bad = json_object_set_new(j, "num_experts", json_integer(c->experts));
@@ -309,7 +323,9 @@ enum sp_status sp_decoder_write(const struct sp_model_config *c, json_t *j)
     int bad = write_sizes(c, type, j) | write_ways(c, type, j);
     if (c->family == SP_FAMILY_DECODER)
         bad |= write_decoder(c, type, j);
-    if (c->positions == SP_POSITIONS_ROTARY)
+    if (c->family == SP_FAMILY_BERT || c->family == SP_FAMILY_T5)
+        bad |= write_encoder(c, j);
+    else if (c->positions == SP_POSITIONS_ROTARY)
         bad |= sp_rope_write(c, j);
     if (c->experts)
         bad |= write_experts(c, j);

@@ -18,7 +18,7 @@ static sp_ref glu(struct sp_builder *s, sp_ref gate, sp_ref up)
 static sp_ref inner(struct sp_builder *s, int i, sp_ref y)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     if (c->ungated)
         return SP_ADD(s->g, activation(c), NULL, NULL, sp_decoder_linear(s, i, w->up, y, c->ffn, c->width, c->mlp_bias, s->b->compute));
     if (w->gate_up) {
@@ -36,7 +36,7 @@ static sp_ref inner(struct sp_builder *s, int i, sp_ref y)
 static sp_ref of_experts(struct sp_builder *s, int i, const char *what, sp_ref x, sp_ref index, int64_t out, int64_t in, enum sp_format f)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     bool train = s->b->mode == SP_BUILD_TRAIN;
     sp_ref bias = SP_NONE, all = sp_graph_state(s->g, sp_builder_name(s, "%s%d.%s.%s.weight", w->layer, i, w->experts, what), SP_STATE_PARAM, train,
                                                 SP_TYPE(s->b->stored, c->experts, out, in));
@@ -50,7 +50,7 @@ static sp_ref of_experts(struct sp_builder *s, int i, const char *what, sp_ref x
 static sp_ref chosen(struct sp_builder *s, int i, sp_ref y)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     sp_ref logits = sp_decoder_linear(s, i, w->router, y, c->experts, c->width, false, SP_F32);
     sp_ref bias = c->route_bias ? sp_builder_vector(s, sp_builder_name(s, "%s%d.%s", w->layer, i, w->route_bias), c->experts) : SP_NONE;
     return SP_ADD(s->g, &sp_op_route, NULL, SP_ATTR(.i = { c->experts_used }), logits, bias);
@@ -60,7 +60,7 @@ static sp_ref chosen(struct sp_builder *s, int i, sp_ref y)
 static sp_ref shared(struct sp_builder *s, int i, sp_ref x, sp_ref y)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     sp_ref gate = sp_decoder_linear(s, i, sp_builder_name(s, "%s.gate_proj", w->shared), y, c->shared_ffn, c->width, false, s->b->compute);
     sp_ref up = sp_decoder_linear(s, i, sp_builder_name(s, "%s.up_proj", w->shared), y, c->shared_ffn, c->width, false, s->b->compute);
     sp_ref z = glu(s, gate, up);
@@ -88,7 +88,7 @@ static sp_ref mixture(struct sp_builder *s, int i, sp_ref x, sp_ref y)
 sp_ref sp_decoder_feed(struct sp_builder *s, int i, sp_ref x, sp_ref y)
 {
     const struct sp_model_config *c = s->c;
-    const struct sp_words *w = sp_builder_words(c);
+    const struct sp_words *w = s->words;
     if (c->experts && i >= c->dense_layers && (!c->expert_every || (i + 1) % c->expert_every == 0))
         return mixture(s, i, x, y);
     sp_ref z = inner(s, i, y);

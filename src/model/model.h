@@ -18,7 +18,7 @@
 #include "../graph/graph.h"
 
 /* ---- configuration ---------------------------------------------------------- */
-enum sp_family { SP_FAMILY_LLAMA, SP_FAMILY_GPT2, SP_FAMILY_MLP, SP_FAMILY_DECODER, SP_FAMILIES };
+enum sp_family { SP_FAMILY_LLAMA, SP_FAMILY_GPT2, SP_FAMILY_MLP, SP_FAMILY_DECODER, SP_FAMILY_BERT, SP_FAMILY_T5 /* from here on counted only */, SP_FAMILIES };
 enum sp_norm { SP_NORM_RMS, SP_NORM_LAYER, SP_NORM_PLAIN /* layer norm without gain */ };
 enum sp_norm_at { SP_NORM_BEFORE, SP_NORM_AROUND, SP_NORM_BEHIND, SP_NORM_OF_SUM /* of the stream, behind each part */ };
 enum sp_positions { SP_POSITIONS_ROTARY, SP_POSITIONS_LEARNED, SP_POSITIONS_ALIBI };
@@ -63,8 +63,9 @@ struct sp_model_config {
     int64_t experts, experts_used, expert_ffn, shared_ffn, dense_layers, expert_every; /* mixture; the first layers without; every so many with (0: all) */
     bool expert_bias, route_bias, shared_gate, sinks;
     int64_t q_rank, kv_rank, nope_dim, rope_dim, v_dim; /* latent attention; kv_rank 0: none   */
-    int64_t token_types;           /* BERT                                                    */
-    int64_t buckets, encoder_layers; /* T5: of relative positions                             */
+    bool full, masked_head;        /* every token sees all; the head transforms rows first (BERT) */
+    int64_t token_types;           /* kinds of segments a token may belong to                 */
+    int64_t buckets, encoder_layers; /* T5: of relative positions; before the decoder         */
 };
 /* Completes what is 0 (kv_heads, head_dim, ffn, eps, theta, ...) and checks bounds and divisibility. */
 enum sp_status sp_model_config_finish(struct sp_model_config *c, struct sp_err *err);
@@ -87,6 +88,9 @@ const char *sp_model_type(const struct sp_model_config *c); /* as in config.json
  * loss = sum of weights * nll: give weights that sum to 1 over all micro-steps of an update, and the gradient
  * is that of the mean.  last: the rows (0 .. batch*tokens-1) whose logits are wanted; a chunk of a prompt may be
  * padded behind.  The MLP takes "x" f32[batch, inputs] for "ids", and has tokens = 1.
+ * An encoder (BERT) also takes "types" where it has token types, and keeps no cache.  T5 takes "source" i32[batch*tokens]
+ * for its encoder, whose keys and values it keeps in "cache/LAYER/cross_k" and "/cross_v"; a prefill runs the encoder
+ * and one decoder position a sequence.
  * States: parameters under their Hugging Face names, SP_STATE_CACHE "cache/LAYER/k" and "/v"
  * [batch*cache, kv_heads*head_dim], SP_STATE_TABLE "table/rope". */
 enum sp_build_mode { SP_BUILD_TRAIN, SP_BUILD_SCORE, SP_BUILD_SERVE, SP_BUILD_LOAD };
