@@ -84,7 +84,7 @@ unset IFS
 gives 2 train --predict; says err "vocabulary"; says err "--model-vocab N"
 gives 2 techniques surplus; says err "surplus"
 gives 0 techniques --json; says out '"schema": "sparsam.techniques/1"'; parses
-printf 'model,peak_gb\nx,1\n' >"$temp/table.csv"
+printf 'model,task,method,precision,optimizer,batch,seq,hardware,devices,peak_gb,fits,source\nx,finetune,lora,bf16,adamw,1,512,A100-40GB,1,20,estimate,a/b\n' >"$temp/table.csv"
 gives 0 plan check memory "$temp/table.csv"; says out "Left out by rule"
 gives 0 plan check memory "$temp/table.csv" --json; says out '"schema": "sparsam.plan-check/1"'; parses
 gives 2 plan check weather "$temp/table.csv"; says err "weather"; says err "memory"

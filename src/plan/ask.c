@@ -39,6 +39,7 @@ const struct sp_option sp_ask_train_options[] = {
     { .name = "data-parallel", .kind = SP_OPT_INT, .at = AT(cut.data), .min = 0, .max = 1 << 20, .group = "How it is cut", .help = "copies of the model; 0: what the devices allow" },
     { .name = "tensor-parallel", .kind = SP_OPT_INT, .at = AT(cut.tensor), .min = 1, .max = 1024, .fallback = 1, .help = "devices that share each layer" },
     { .name = "pipeline-parallel", .kind = SP_OPT_INT, .at = AT(cut.pipeline), .min = 1, .max = 1024, .fallback = 1, .help = "devices in a row, some layers each" },
+    { .name = "interleave", .kind = SP_OPT_INT, .at = AT(cut.interleave), .min = 1, .max = 1024, .fallback = 1, .help = "pieces of the model that each device of a pipeline has" },
     { .name = "expert-parallel", .kind = SP_OPT_INT, .at = AT(cut.expert), .min = 1, .max = 4096, .fallback = 1, .help = "devices that share the experts of a mixture" },
     { .name = "context-parallel", .kind = SP_OPT_INT, .at = AT(cut.context), .min = 1, .max = 1024, .fallback = 1, .help = "devices that share a sequence" },
     { .name = "zero", .kind = SP_OPT_INT, .at = AT(cut.zero), .min = 0, .max = 3, .help = "copies share 1: optimizer, 2: and gradients, 3: and weights (FSDP)" },

@@ -20,6 +20,7 @@ enum sp_precision { SP_PRECISION_BF16_MIXED, SP_PRECISION_FP16_MIXED, SP_PRECISI
 /* How a job is cut: devices = data x tensor x pipeline x context (expert cuts within data). */
 struct sp_sharding {
     int64_t data, tensor, pipeline, expert, context;
+    int64_t interleave;            /* parts of the model that a device of a pipeline has; 0 or 1: one, in one piece */
     int64_t zero;                  /* 0: none; 1 optimizer, 2 and gradients, 3 and weights (FSDP) */
     bool sequence, offload;        /* sequence parallel; optimizer (zero 3: and weights) in host memory */
 };

@@ -49,7 +49,7 @@ enum sp_status sp_check_file(const struct sp_check *c, const char *path, const s
     struct sp_check_result r = { 0 };
     TRY(sp_csv_read(&t, path, CHECK_FILE_MAX, err));
     enum sp_status st = c->fn(&t, o, &r, err);
-    if (st)
+    if (st && !*err->where)
         sp_where(err, "%s", path);
     sp_csv_clear(&t);
     if (st) {

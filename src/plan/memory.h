@@ -25,6 +25,7 @@ struct sp_memory_plan {
     bool fits;                     /* device.high <= device_bytes; false when that is not known */
     double trained;                /* parameters that are trained, of the whole model */
     double parameters;             /* on this device */
+    struct sp_figure allocated;    /* device without what a process takes before it begins: what a framework reports of itself */
     const char *stack;             /* the row that was used */
 };
 /* Of the device that holds most.  a: completed by sp_ask_finish. */
