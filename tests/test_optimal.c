@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "plan/fit.h"
+#include "recipe/recipe.h"
+#include "step/step.h"
 
 static struct sp_err err;
 
@@ -298,6 +300,101 @@ static void laws_refused(void **state)
     assert_true(l.alpha == l.beta);
 }
 
+/* ---- a recipe ---- */
+
+static enum sp_status rewrite(struct sp_recipe *r, const char *flops, const char *unique, struct sp_err *e)
+{
+    const struct sp_technique *t = NULL;
+    double options[8] = { 0 };
+    char words[2][64], *word[] = { words[0], words[1] };
+    int operands;
+    for (const struct sp_technique *const *at = sp_techniques; *at; at++)
+        if (!strcmp((*at)->name, "optimal"))
+            t = *at;
+    assert_true(t && t->options_bytes <= sizeof options);
+    struct sp_option_set set = { t->options, options };
+    sp_option_defaults(&set, 1);
+    snprintf(words[0], sizeof words[0], "--optimal-flops=%s", flops);
+    snprintf(words[1], sizeof words[1], "--optimal-unique=%s", unique);
+    OK(sp_option_parse(&set, 1, 2, word, &operands, &err));
+    return t->recipe(r, options, e);
+}
+
+/* What training the recipe takes, counted with the shape that train uses. */
+static double counted(const struct sp_recipe *r, double *parameters)
+{
+    struct sp_model_config c;
+    struct sp_step_count n;
+    struct sp_machine m;
+    sp_machine_portable(&m);
+    OK(sp_recipe_config(r, 2048, &c, &err));
+    struct sp_train_shape t = sp_train_shape_of(r, &c);
+    OK(sp_step_count_train(&c, &t, &m, &n, &err));
+    *parameters = (double)n.parameters;
+    return (n.micro.flops_matmul + n.micro.flops_attention + n.micro.flops_other - n.micro.flops_by_part[SP_PART_RECOMPUTE]) / (double)(t.batch * t.tokens) *
+           (double)r->train.tokens_total;
+}
+
+static struct sp_recipe small(void)
+{
+    struct sp_recipe r;
+    sp_recipe_defaults(&r);
+    r.train.minutes = 5;
+    return r;
+}
+
+static void recipe_gets_the_best_size(void **state)
+{
+    struct sp_recipe r = small(), more = small();
+    double n, bigger;
+    (void)state;
+    sp_log_set(SP_LOG_ERROR);
+    OK(rewrite(&r, "1e15", "0", &err));
+    near(counted(&r, &n), 1e15, 1e-3, "counted FLOP");
+    assert_true(r.train.minutes == 0 && r.train.steps == 0);
+    near((double)r.model.width / (double)r.model.heads, 64, 1e-12, "size of a head");
+    near((double)r.model.layers / (double)r.model.width, 4.0 / 256, 0.26, "proportions");
+    /* narrower and wider by a head or two is no better by the law */
+    double loss = sp_law_loss(law("epoch"), n, (double)r.train.tokens_total);
+    for (int by = -2; by <= 2; by++) {
+        struct sp_recipe other = r;
+        other.model.heads += by;
+        if (!by || other.model.heads < 1)
+            continue;
+        other.model.width = 64 * other.model.heads;
+        other.model.layers = (int64_t)fmax(1, round((double)other.model.heads));
+        other.train.tokens_total = 1000000;
+        other.train.tokens_total = (int64_t)(1e15 / counted(&other, &n) * 1e6);
+        assert_true(sp_law_loss(law("epoch"), n, (double)other.train.tokens_total) >= loss);
+    }
+    OK(rewrite(&more, "1e17", "0", &err));
+    near(counted(&more, &bigger), 1e17, 1e-3, "counted FLOP");
+    counted(&r, &n);
+    assert_true(bigger > 5 * n && more.train.tokens_total > 5 * r.train.tokens_total);
+    r = small();
+    OK(rewrite(&r, "1e17", "2e6", &err)); /* data is short: a smaller model sees it more often */
+    assert_true(counted(&r, &n) > 0 && n < bigger && r.train.tokens_total > more.train.tokens_total);
+}
+
+static void recipe_refused(void **state)
+{
+    struct sp_recipe r = small();
+    struct sp_err e = { 0 };
+    (void)state;
+    assert_int_equal(rewrite(&r, "0", "0", &e), SP_USAGE);
+    assert_non_null(strstr(e.what, "no budget"));
+    r.model.path = "somewhere";
+    assert_int_equal(rewrite(&r, "1e15", "0", &e), SP_USAGE);
+    assert_non_null(strstr(e.what, "somewhere"));
+    r = small();
+    r.model.family = SP_FAMILY_MLP;
+    assert_int_equal(rewrite(&r, "1e15", "0", &e), SP_UNSUPPORTED);
+    r = small();
+    r.data.tokenizer = "some.json";
+    assert_int_equal(rewrite(&r, "1e15", "0", &e), SP_USAGE); /* whose size nobody says */
+    assert_non_null(strstr(e.what, "vocabulary"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +402,7 @@ int main(void)
         cmocka_unit_test(twenty),             cmocka_unit_test(batch_and_rate),         cmocka_unit_test(best_is_least),        cmocka_unit_test(best_repeated_is_least),
         cmocka_unit_test(best_served_is_least), cmocka_unit_test(ranges_by_hand),       cmocka_unit_test(outside_is_said),      cmocka_unit_test(budgets),
         cmocka_unit_test(budgets_refused),    cmocka_unit_test(laws_as_json),           cmocka_unit_test(laws_refused),
+        cmocka_unit_test(recipe_gets_the_best_size), cmocka_unit_test(recipe_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,10 @@ awk 'BEGIN { print "params,tokens,loss"; for (i = 0; i < 5; i++) for (j = 0; j <
 gives 0 plan fit "$temp/runs.csv" --bootstrap 50 --out "$temp/law.json" --name mine; says out "25 of 25 rows"; says out "law.json"
 gives 0 plan optimal --law "$temp/law.json" --flops 1e16; says out "mine"
 gives 0 plan fit "$temp/runs.csv" --bootstrap 50 --json; says out '"schema": "sparsam.plan-fit/1"'; parses
+echo "model: {layers: 6, width: 384, heads: 6}" >"$temp/small.yaml"
+gives 0 plan optimal --flops 1e16 --rewrite "$temp/small.yaml" --out "$temp/best.yaml"; says out "layers of width"
+gives 0 train --recipe "$temp/best.yaml" --predict --model-vocab 2048
+gives 2 plan optimal --flops 1e16 --rewrite "$temp/small.yaml"; says err "--out"
 gives 1 plan fit "$temp/table.csv"; says err "parameters"
 
 export SPARSAM_CATALOG="$temp/facts"

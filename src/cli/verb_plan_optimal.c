@@ -10,7 +10,7 @@
 
 struct optimal_options {
     struct sp_budget budget;
-    const char *law;
+    const char *law, *rewrite, *out;
     double unique, served, parameters, tokens, loss;
     bool explain;
 };
@@ -37,6 +37,8 @@ static const struct sp_option optimal_options[] = {
     { .name = "parameters", .kind = SP_OPT_REAL, .at = AT(parameters), .min = 0, .max = 1e16, .help = "judge a model of this size" },
     { .name = "tokens", .kind = SP_OPT_REAL, .at = AT(tokens), .min = 0, .max = LARGEST, .unit = "tokens", .help = "trained on so many; without it on what the budget allows" },
     { .name = "loss", .kind = SP_OPT_REAL, .at = AT(loss), .min = 0, .max = 100, .unit = "nats", .help = "the cheapest way to this loss" },
+    { .name = "rewrite", .kind = SP_OPT_TEXT, .at = AT(rewrite), .group = "Result", .unit = "RECIPE", .help = "give this recipe's model and data the best size, counted from its graph" },
+    { .name = "out", .letter = 'o', .kind = SP_OPT_TEXT, .at = AT(out), .unit = "FILE", .help = "where the recipe so changed goes, for train --recipe FILE" },
     { .name = "explain", .kind = SP_OPT_FLAG, .at = AT(explain), .help = "every formula with its numbers and source" },
     { 0 },
 };
@@ -384,6 +386,63 @@ static json_t *answer(const struct optimal *k)
     return j;
 }
 
+/* ---- a recipe ---- */
+
+static const struct sp_technique *technique(const char *name)
+{
+    for (const struct sp_technique *const *t = sp_techniques; *t; t++)
+        if (!strcmp((*t)->name, name))
+            return *t;
+    return NULL;
+}
+
+static enum sp_status write_recipe(const struct sp_recipe *r, const char *path, struct sp_err *err)
+{
+    enum { SECTIONS = 3 };         /* model, data, train: what the verb train reads */
+    struct sp_recipe copy = *r;
+    struct sp_option_set set[SP_RECIPE_SETS];
+    struct sp_out out;
+    TRY(sp_out_open(&out, path, err));
+    sp_recipe_sets(&copy, set);
+    sp_option_yaml(set, SECTIONS, out.f);
+    return sp_out_commit(&out, err);
+}
+
+/* The technique, its options filled through its table, over the recipe of the file. */
+static enum sp_status rewritten(const struct optimal *k, struct sp_recipe *r, struct sp_arena *mem, struct sp_err *err)
+{
+    const struct sp_technique *t = technique("optimal");
+    void *options = sp_arena_take(mem, t->options_bytes);
+    char *word[] = { sp_arena_printf(mem, "--optimal-flops=%.17g", k->flops), sp_arena_printf(mem, "--optimal-law=%s", k->o->law),
+                     sp_arena_printf(mem, "--optimal-unique=%.17g", k->o->unique) };
+    int operands;
+    if (!options || !word[0] || !word[1] || !word[2])
+        return sp_fail(err, SP_NOMEM, "out of memory for the recipe");
+    struct sp_option_set set = { t->options, options };
+    sp_option_defaults(&set, 1);
+    TRY(sp_option_parse(&set, 1, (int)SP_COUNT(word), word, &operands, err));
+    sp_recipe_defaults(r);
+    TRY(sp_recipe_read(r, k->o->rewrite, mem, err));
+    return t->recipe(r, options, err);
+}
+
+static enum sp_status rewrite_recipe(const struct optimal *k, bool tell, struct sp_err *err)
+{
+    struct sp_recipe r;
+    struct sp_arena mem = { 0 };
+    char d[32];
+    if (!k->o->out)
+        return sp_fail(err, SP_USAGE, "--rewrite wants --out FILE, where the changed recipe goes");
+    enum sp_status st = rewritten(k, &r, &mem, err);
+    if (!st)
+        st = write_recipe(&r, k->o->out, err);
+    if (!st && tell)
+        printf("%s: %lld layers of width %lld with %lld heads, %s tokens; sparsam train --recipe %s\n", k->o->out, (long long)r.model.layers, (long long)r.model.width,
+               (long long)r.model.heads, sp_show_number((double)r.train.tokens_total, d, sizeof d), k->o->out);
+    sp_arena_clear(&mem);
+    return st;
+}
+
 static enum sp_status optimal_run(struct verb_call *call, struct sp_err *err)
 {
     struct optimal k = { .o = call->options, .currency = call->common.place.currency };
@@ -395,6 +454,8 @@ static enum sp_status optimal_run(struct verb_call *call, struct sp_err *err)
             st = sp_fail(err, SP_NOMEM, "out of memory for the answer");
     } else if (!st)
         show(&k);
+    if (!st && k.o->rewrite)
+        st = rewrite_recipe(&k, !call->common.json, err);
     sp_text_clear(&k.warning);
     return st;
 }
@@ -413,7 +474,8 @@ const struct verb sp_verb_plan_optimal = {
             "  sparsam plan optimal --money 5000 --price 2 --peak 312T --mfu 0.4\n"
             "  sparsam plan optimal --days 7 --devices 8 --peak 989T --mfu 0.4 --unique 10G\n"
             "  sparsam plan optimal --parameters 13G --tokens 2T --served 2T\n"
-            "  sparsam plan optimal --law law.json --loss 3.2\n",
+            "  sparsam plan optimal --law law.json --loss 3.2\n"
+            "  sparsam plan optimal --law law.json --flops 1e16 --rewrite small.yaml --out best.yaml\n",
     .sets = { { optimal_options, 0 } },
     .options_bytes = sizeof(struct optimal_options),
     .run = optimal_run,

@@ -2,10 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../recipe/technique.h"
 
-extern const struct sp_technique sp_technique_green, sp_technique_cloud;
+extern const struct sp_technique sp_technique_green, sp_technique_cloud, sp_technique_optimal;
 
 const struct sp_technique *const sp_techniques[] = {
     &sp_technique_green,
     &sp_technique_cloud,
+    &sp_technique_optimal,
     NULL,
 };
