@@ -12,15 +12,16 @@
 #include <math.h>
 #include <string.h>
 
+#include "../catalog/catalog.h"
 #include "memory_walk.h"
 
-enum { TEXT_MAX = 512, STEPS = 40 };
+enum { TEXT_MAX = 512, STEPS = 40, FEW = 10 /* rows that say nothing of a scatter: the range is as wide as where fitting begins */ };
 static const char *const PAPER = "pretraining, as a paper counts", *const EXACT = "the same, every parameter counted (megatron)", *const SERVING = "serving";
 
 enum column { MODEL, TASK, METHOD, PRECISION, OPTIMIZER, BATCH, SEQ, HARDWARE, DEVICES, PEAK, FITS, SOURCE, LOOKED_UP, COLUMNS };
 static const char *const column_names[COLUMNS] = { "model", "task", "method", "precision", "optimizer", "batch", "seq", "hardware", "devices", "peak_gb", "fits", "source", "looked_up" };
 
-struct reader { const struct sp_csv *t; const struct sp_check_options *o; int column[COLUMNS]; struct sp_check_result *out; };
+struct reader { struct sp_catalog *catalog; const struct sp_csv *t; const struct sp_check_options *o; int column[COLUMNS]; struct sp_check_result *out; };
 
 /* What a row is predicted from, with both factors at 1. */
 struct reading { int row; struct sp_ask ask; struct sp_stack stack; double states, working, fixed, device, own; bool learns; };
@@ -99,7 +100,7 @@ static bool read_precision(struct sp_ask *a, const struct sp_stack *s, const cha
     a->precision = !sixteen && says(text, "32") && !mixed ? SP_PRECISION_F32 : mixed || plain ? SP_PRECISION_BF16_MIXED : SP_PRECISION_BF16;
     for (size_t i = 0; i < SP_COUNT(stored); i++)
         if (says(text, stored[i].word)) {
-            a->bits = stored[i].bits;
+            a->bits = strstr(stored[i].word, "nf4") && !strstr(stored[i].word, "dq") && s->nf4 > 0 ? s->nf4 : stored[i].bits;
             return true;
         }
     return known;
@@ -162,7 +163,7 @@ static void apply_flags(struct reading *g, int flags, bool table)
     }
     if (flags & 1 << CHUNKED || table)
         g->stack.loss_chunks = flags & 1 << CHUNKED ? 8 : 0;
-    g->stack.step_in_backward = flags & 1 << FUSE;
+    g->stack.step_in_backward = g->stack.step_in_backward || flags & 1 << FUSE;
     if (flags & 1 << EIGHT)
         a->optimizer = SP_OPTIMIZER_ADAMW_8BIT;
     if (flags & 1 << CHECKPOINT)
@@ -200,8 +201,8 @@ static int64_t tokens_of(const char *seq, const char *model, const char *source)
     return 0;
 }
 
-/* The number that stands before "GB". */
-static double device_bytes(const char *hardware)
+/* The number that stands before "GB"; else what the catalogue has under that name. */
+static double device_bytes(const struct reader *r, const char *hardware)
 {
     const char *p = strstr(hardware, "GB"), *end = p;
     while (p && p > hardware && p[-1] == ' ')
@@ -209,7 +210,11 @@ static double device_bytes(const char *hardware)
     while (p && p > hardware && (isdigit((unsigned char)p[-1]) || p[-1] == '.'))
         p--;
     double gb = p && p < end ? number_behind(p, "") : NAN;
-    return gb > 0 ? gb * 1e9 : 0;
+    struct sp_machine m = { .device.count = 0 };
+    struct sp_err err;
+    if (gb > 0)
+        return gb * 1e9;
+    return !sp_catalog_place(r->catalog, hardware, &m, &err) && m.device.count > 0 ? m.device.memory_bytes : 0;
 }
 
 /* Micro-steps an update, if the source says. */
@@ -417,8 +422,10 @@ static const char *ask_of(struct reader *r, int i, struct reading *g)
     if (!read_precision(a, s, precision))
         return text(r, "no precision in \"%.60s\"", precision);
     if (a->method == SP_METHOD_QLORA && !(a->bits > 0))
-        a->bits = 4.5;
+        a->bits = s->nf4 > 0 ? s->nf4 : 4.5;
     read_optimizer(a, at(r, i, OPTIMIZER), method);
+    bool lean = s->lean_full && devices < 2 && a->method == SP_METHOD_FULL && says(at(r, i, OPTIMIZER), "recipe");
+    a->optimizer = lean ? SP_OPTIMIZER_ADAMW_8BIT : a->optimizer;
     cut_devices(a, method, source, devices);
     a->context = tokens;
     a->flash = true;
@@ -431,7 +438,8 @@ static const char *ask_of(struct reader *r, int i, struct reading *g)
     g->stack.keeps_dequantised = says(precision, "gptq");
     read_targets(g, source);
     apply_flags(g, flags_of(method, source), says(source, "on top of previous"));
-    g->device = device_bytes(at(r, i, HARDWARE));
+    g->stack.step_in_backward = g->stack.step_in_backward || lean;
+    g->device = device_bytes(r, at(r, i, HARDWARE));
     a->machine.device.count = 1;
     a->machine.device.memory_bytes = g->device;
     return NULL;
@@ -542,6 +550,7 @@ static double covered(const struct learning *l, const double *weight, const stru
 static enum sp_status learn(const struct learning *l, struct sp_memory_constants *k, struct sp_err *err)
 {
     double *weight = sp_zalloc((size_t)l->n + 1, sizeof *weight), least = INFINITY, spread = 1.15;
+    int taught = 0;
     if (!weight)
         return sp_fail(err, SP_NOMEM, "out of memory for %d rows", l->n);
     for (int i = 0; i < l->n; i++)
@@ -556,6 +565,9 @@ static enum sp_status learn(const struct learning *l, struct sp_memory_constants
                 k->fixed = fixed;
             }
         }
+    for (int i = 0; i < l->n; i++)
+        taught += taught_by(l, i);
+    spread = taught < FEW ? 1.5 : spread;
     while (spread < 3 && covered(l, weight, k, spread) < 0.85)
         spread += 0.05;
     k->low = 1 / spread;
@@ -606,7 +618,7 @@ static enum sp_status check_memory(const struct sp_csv *t, const struct sp_check
     out->judgement = "fits";
     struct reading *g = sp_zalloc((size_t)t->rows + 1, sizeof *g);
     int n = 0;
-    enum sp_status st = g ? SP_OK : sp_fail(err, SP_NOMEM, "out of memory for %d rows", t->rows);
+    enum sp_status st = g ? sp_catalog_open(&r.catalog, err) : sp_fail(err, SP_NOMEM, "out of memory for %d rows", t->rows);
     for (int i = 0; i < t->rows && !st; i++) {
         bool reads;
         st = read_row(&r, i, &g[n], &reads, err);
@@ -614,6 +626,7 @@ static enum sp_status check_memory(const struct sp_csv *t, const struct sp_check
     }
     if (!st)
         st = predict_all(&r, g, n, err);
+    sp_catalog_free(r.catalog);
     sp_free(g);
     return st;
 }

@@ -15,16 +15,14 @@
 const char *const sp_holding_names[SP_HOLDINGS] = { "weights", "gradients", "optimizer", "activations", "logits", "cache", "temporary", "overhead" };
 
 /* Fitted on all admitted rows of a table of measured peaks, with its scatter: sparsam plan check memory FILE.csv --constants all */
-const struct sp_memory_constants sp_memory_compiled = { .working = 0.975, .fixed = 1.08, .low = 1 / 1.5, .high = 1.5, .low_all = 0.97, .high_all = 1.03 };
-
-enum { DEVICES_MAX = 1 << 20 };
+const struct sp_memory_constants sp_memory_compiled = { .working = 1.05, .fixed = 1.08, .low = 1 / 1.6, .high = 1.6, .low_all = 0.97, .high_all = 1.03 };
 
 /* One device of a pipeline: the layers it has, and what it holds, in bytes. */
 struct stage { int64_t index, from, to; double hold[SP_HOLDINGS], host, trained, parameters; };
 
 /* ---- states ---- */
 
-struct sums { double parameters, weights, gathered, trained, moments, adapters, gathered_most, outside, outside_most, cache; };
+struct sums { double parameters, weights, gathered, trained, moments, adapters, gathered_most, outside, outside_most; };
 
 static struct sums sum_of(const struct sp_walk *w, const struct stage *t)
 {
@@ -41,7 +39,6 @@ static struct sums sum_of(const struct sp_walk *w, const struct stage *t)
         u.trained += s->trained;
         u.moments += s->moments;
         u.adapters += s->adapters;
-        u.cache += s->cache;
         if (i > 0 && i <= w->layers) {
             u.gathered_most = fmax(u.gathered_most, s->gathered);
             continue;
@@ -187,7 +184,7 @@ static void hold_temporary(const struct sp_walk *w, const struct sums *u, const 
         *to += gathered(w, u);
     else if (sp_ask_mixed(a) && w->s->amp)
         *to += u->trained * w->compute;
-    double unpacked = v->matrix > 0 && w->s->keeps_dequantised ? fmax(u->gathered_most, v->matrix) : v->matrix;
+    double unpacked = v->matrix > 0 && w->s->keeps_dequantised ? fmax(u->gathered_most * 8 * w->compute / a->bits, v->matrix) : v->matrix;
     *to += unpacked * (a->method == SP_METHOD_DORA ? 3 : 1) + w->s->flow * v->largest;
 }
 
@@ -226,6 +223,12 @@ static void hold_working(const struct sp_walk *w, const struct sums *u, struct s
 
 /* ---- serving ---- */
 
+/* Devices that share a cache: at most one a key-value head; latent rows are whole on each. */
+static double cache_parts(const struct sp_ask *a)
+{
+    return a->model.kv_rank > 0 ? 1 : fmin((double)a->cut.tensor, (double)(a->model.kv_heads > 0 ? a->model.kv_heads : 1));
+}
+
 static void hold_serving(const struct sp_walk *w, const struct sums *u, struct stage *t)
 {
     const struct sp_ask *a = w->a;
@@ -237,7 +240,7 @@ static void hold_serving(const struct sp_walk *w, const struct sums *u, struct s
     }
     bool batched = !w->s->prefill; /* whole prompts of all users at once */
     t->hold[SP_HOLD_WEIGHTS] = u->weights;
-    t->hold[SP_HOLD_CACHE] = u->cache * users * bits / 8 / (double)a->cut.tensor;
+    t->hold[SP_HOLD_CACHE] = (double)w->cache * users * bits / 16 / cache_parts(a);
     t->hold[SP_HOLD_LOGITS] = users * (w->s->logits_all ? prompt * 6 : 4) * (double)w->vocab / (double)a->cut.tensor;
     t->hold[SP_HOLD_TEMPORARY] = live * (batched ? users : 1) + (w->s->prefill ? 0 : matrix) + w->s->cache_slack * t->hold[SP_HOLD_CACHE];
     t->parameters = u->parameters;
@@ -375,6 +378,22 @@ static bool runs_itself(const struct sp_ask *a, const struct sp_stack *s)
 
 /* ---- the door ---- */
 
+static void judge(const struct sp_ask *a, struct sp_memory_plan *p)
+{
+    p->device_bytes = a->machine.device.count > 0 ? a->machine.device.memory_bytes : (double)a->machine.memory_bytes;
+    p->fits = p->device_bytes > 0 && p->device.high <= p->device_bytes;
+    p->cut = a->cut;
+}
+
+void sp_memory_of_walk(const struct sp_walk *w, const struct sp_memory_constants *k, struct sp_memory_plan *out, struct sp_explain *explain)
+{
+    struct stage t = fullest(w);
+    *out = (struct sp_memory_plan){ 0 };
+    figures(&t, w->s, k, out);
+    explain_plan(explain, w, &t, k);
+    judge(w->a, out);
+}
+
 enum sp_status sp_plan_memory_with(const struct sp_ask *a, const struct sp_stack *s, const struct sp_memory_constants *k, struct sp_memory_plan *out,
                                    struct sp_explain *explain, struct sp_err *err)
 {
@@ -390,13 +409,10 @@ enum sp_status sp_plan_memory_with(const struct sp_ask *a, const struct sp_stack
         sp_explain(explain, "stack sparsam: the sum of what the layout of its programs takes, exact to the byte");
     } else {
         TRY(sp_memory_walk(a, s, &w, err));
-        struct stage t = fullest(&w);
-        figures(&t, s, k, &p);
-        explain_plan(explain, &w, &t, k);
+        sp_memory_of_walk(&w, k, &p, explain);
         sp_walk_clear(&w);
     }
-    p.device_bytes = a->machine.device.count > 0 ? a->machine.device.memory_bytes : (double)a->machine.memory_bytes;
-    p.fits = p.device_bytes > 0 && p.device.high <= p.device_bytes;
+    judge(a, &p);
     *out = p;
     return SP_OK;
 }
@@ -406,45 +422,4 @@ enum sp_status sp_plan_memory(const struct sp_ask *a, struct sp_memory_plan *out
     const struct sp_stack *s;
     TRY(sp_stack_find(a->stack, a->task, &s, err));
     return sp_plan_memory_with(a, s, &sp_memory_compiled, out, explain, err);
-}
-
-/* ---- how many devices ---- */
-
-static void spread(struct sp_ask *a, int64_t n)
-{
-    struct sp_sharding *c = &a->cut;
-    if (a->machine.device.count > 0)
-        a->machine.device.count = (int)n;
-    if (a->task == SP_TASK_SERVE)
-        c->tensor = n;
-    else
-        c->data = n;
-    c->zero = a->task != SP_TASK_SERVE && n > 1 ? 3 : c->zero;
-}
-
-enum sp_status sp_plan_devices(const struct sp_ask *a, int64_t *devices, struct sp_memory_plan *out, struct sp_err *err)
-{
-    struct sp_ask b = *a;
-    struct sp_memory_plan p;
-    double before = INFINITY;
-    b.cut.tensor = b.cut.pipeline = b.cut.context = b.cut.expert = b.cut.data = 1;
-    for (int64_t n = 1; n <= DEVICES_MAX; n = n < 16 ? n + 1 : n < 64 ? n + 8 : 2 * n) {
-        if (a->task == SP_TASK_SERVE && a->model.heads % n)
-            continue;
-        spread(&b, n);
-        TRY(sp_plan_memory(&b, &p, NULL, err));
-        if (p.fits) {
-            *devices = n;
-            if (out)
-                *out = p;
-            return SP_OK;
-        }
-        if (!(p.device_bytes > 0) || p.device.high > 0.999 * before)
-            break;
-        before = p.device.high;
-    }
-    char need[32], has[32];
-    sp_fail(err, SP_LIMIT, "no number of devices holds this job: one would still need %s, and has %s", sp_show_bytes(p.device.high, need, sizeof need),
-            p.device_bytes > 0 ? sp_show_bytes(p.device_bytes, has, sizeof has) : "an unknown amount");
-    return sp_remedy(err, "take a smaller batch or context, or recompute activations (--recompute full)");
 }

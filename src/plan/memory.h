@@ -26,11 +26,13 @@ struct sp_memory_plan {
     double trained;                /* parameters that are trained, of the whole model */
     double parameters;             /* on this device */
     struct sp_figure allocated;    /* device without what a process takes before it begins: what a framework reports of itself */
+    struct sp_sharding cut;        /* as it was planned */
     const char *stack;             /* the row that was used */
 };
 /* Of the device that holds most.  a: completed by sp_ask_finish. */
 enum sp_status sp_plan_memory(const struct sp_ask *a, struct sp_memory_plan *out, struct sp_explain *explain, struct sp_err *err);
-/* The least number of such devices that holds the job, cut in the way that takes fewest (weights shared among copies
- * when trained, layers when served); out may be NULL.  SP_LIMIT: no number does. */
+/* The least number of such devices that holds the job, of 1, 2, 3, 4, 6, 8, 12, 16, 24, ...; cut in the way that leaves
+ * most room: weights shared among copies (ZeRO stage 3), or up to eight devices a layer and a pipeline of those, whatever
+ * a->cut says; layers alone when served.  out (may be NULL) has the cut.  SP_LIMIT: no number does. */
 enum sp_status sp_plan_devices(const struct sp_ask *a, int64_t *devices, struct sp_memory_plan *out, struct sp_err *err);
 #endif

@@ -174,15 +174,13 @@ static void count_state(struct walking *k, int v)
     int slot = k->slot[v];
     struct sp_slot *s = &w->slot[slot];
     double all = (double)sp_type_elements(&n->out[0]), some = all / cut_of(w, &n->out[0]);
-    if (n->state_kind == SP_STATE_CACHE)
-        s->cache += all;
     if (n->state_kind != SP_STATE_PARAM || (w->s->layers_only && (slot == 0 || slot > w->layers)) || (w->s->matrices_only && n->out[0].n < 2))
         return;
     bool quantised = is_quantised(w, n, slot), trained = state_trained(w, n->name, slot);
     double rest = w->a->bits > 0 && w->s->frozen_rest > 0 ? w->s->frozen_rest : w->stored;
     s->parameters += some;
     s->weights += some * (quantised ? w->a->bits / 8 : trained ? w->stored : rest);
-    s->gathered += some * w->compute;
+    s->gathered += some * (quantised ? w->a->bits / 8 : w->compute);
     if (n->out[0].n >= 2 && quantised)
         s->matrix = fmax(s->matrix, some * w->compute / (n->out[0].n >= 3 ? (double)n->out[0].dim[0] / (double)w->a->cut.expert : 1));
     if (trained) {
@@ -443,6 +441,8 @@ enum sp_status sp_memory_walk(const struct sp_ask *a, const struct sp_stack *s, 
     w.compute = a->precision == SP_PRECISION_F32 ? 4 : 2;
     w.stored = a->precision == SP_PRECISION_F32 || (sp_ask_mixed(a) && s->amp && !frozen && a->task != SP_TASK_SERVE) ? 4 : a->precision == SP_PRECISION_FP8 && a->task == SP_TASK_SERVE ? 1 : 2;
     w.rows = a->task == SP_TASK_SERVE ? 0 : a->batch * (a->context / a->cut.context);
+    if (!st && a->task == SP_TASK_SERVE)
+        st = sp_model_cache_bytes(&a->model, a->context, SP_BF16, &w.cache, err);
     if (!st) {
         w.layers = graph_layers(g);
         st = walk(&w, g, err);

@@ -68,6 +68,8 @@ struct sp_stack {
     /* what it does where a table of runs says nothing */
     int recompute, recompute_sharded; /* enum sp_recompute; of copies that share weights */
     int64_t accumulate;            /* micro-steps an update */
+    bool lean_full;                /* full training on one device, as its recipe has it: paged 8-bit optimizer, stepping in the backward pass */
+    double nf4;                    /* bits of a weight in "nf4"; 0: 4.5 */
     int64_t tokens;                /* of an answer; 0: 2048 or what the model takes */
     int reports;                   /* enum sp_reports: what a figure of it means */
     struct { const char *word; int method; int64_t rank; int targets; } method[SP_STACK_METHODS_MAX]; /* names of its own for a method */
