@@ -86,8 +86,8 @@ static bool count_behind(char *s, struct sp_name *out)
         else if (!tp)
             continue;
         const char *end = digits_end(digits);
-        bool apart = digits > p + 1 && *p == 'x';
-        if (end == digits || isalnum((unsigned char)*end) || *end == '.' || (apart && end[strspn(end, " ")]))
+        bool apart = digits > p + 1 && *p == 'x', lanes = *p == 'x' && p - s > 4 && !strncmp(p - 5, "pcie ", 5);
+        if (end == digits || isalnum((unsigned char)*end) || *end == '.' || *end == '_' || lanes || (apart && end[strspn(end, " ")]))
             continue;
         if (!take_count(p, end, digits, out))
             return false;

@@ -50,11 +50,14 @@ static bool holds_memory(const struct sp_accelerator *a, double wanted_gb)
     return wanted_gb >= least * (1 - memory_slack) && wanted_gb <= a->memory_gb * (1 + memory_slack);
 }
 
-/* 0: this row is not meant.  *behind: the atom after the key. */
-static int points_of(const struct sp_accelerator *row, const struct sp_name *name, int *behind)
+/* A row and where its key stands in the name. */
+struct hit { const struct sp_accelerator *row; int points, from, behind; };
+
+/* points 0: this row is not meant. */
+static struct hit hit_of(const struct sp_accelerator *row, const struct sp_name *name)
 {
+    struct hit h = { .row = row };
     size_t longest = 0;
-    *behind = 0;
     for (const char *key = row->keys, *next; key && *key; key = *next ? next + 1 : next) {
         next = key + strcspn(key, ";");
         size_t letters = (size_t)(next - key);
@@ -62,26 +65,23 @@ static int points_of(const struct sp_accelerator *row, const struct sp_name *nam
         if (!to || letters <= longest || (to < name->n && is_other_part(name->at[to].text)))
             continue;
         longest = letters;
-        *behind = to;
+        h.from = from;
+        h.behind = to;
     }
-    if (!longest)
-        return 0;
     int memory = name->memory_gb > 0 ? holds_memory(row, name->memory_gb) ? 40 : -10 : 0;
-    return 1000 * (int)longest + 500 + form_points(row, name) + memory;
+    if (longest)
+        h.points = 1000 * (int)longest + 500 + form_points(row, name) + memory;
+    return h;
 }
 
-static const struct sp_accelerator *best_row(const struct sp_catalog *c, const struct sp_name *name, int *behind)
+static struct hit best_hit(const struct sp_catalog *c, const struct sp_name *name)
 {
-    const struct sp_accelerator *best = NULL, *a;
-    int most = 0, at;
-    *behind = 0;
+    struct hit best = { 0 };
+    const struct sp_accelerator *a;
     for (int i = 0; (a = sp_catalog_row(c, SP_KIND_ACCELERATORS, i, NULL)); i++) {
-        int points = points_of(a, name, &at);
-        if (points > most) {
-            most = points;
-            best = a;
-            *behind = at;
-        }
+        struct hit h = hit_of(a, name);
+        if (h.points > best.points)
+            best = h;
     }
     return best;
 }
@@ -178,17 +178,28 @@ static enum sp_status said_otherwise(const struct sp_accelerator *a, const struc
     return SP_OK;
 }
 
-static enum sp_status place_accelerator(const struct sp_catalog *c, const struct sp_accelerator *a, const struct sp_name *name, int behind,
-                                        struct sp_machine *m, struct sp_err *err)
+/* As said ("* 4"), as the number before the name ("64 A100"), as the chips of a slice ("TPU v3-256"); else 1. */
+static int count_of(const struct hit *h, const struct sp_name *name)
 {
+    const struct sp_name_atom *before = h->from > 0 ? &name->at[0] : NULL, *after = h->behind < name->n ? &name->at[h->behind] : NULL;
+    double n = 0;
+    if (name->count)
+        return name->count;
+    if (before && before->number && !name->at[1].glued && strcmp(h->row->kind, "cpu"))
+        sp_parse_real(before->text, &n);
+    else if (after && after->number && !strcmp(h->row->kind, "tpu") && sp_parse_real(after->text, &n))
+        n = ceil(n / (h->row->parts > 0 ? h->row->parts : 1));
+    return n >= 1 && n <= 1e6 ? (int)n : 1;
+}
+
+static enum sp_status place_accelerator(const struct sp_catalog *c, const struct hit *h, const struct sp_name *name, struct sp_machine *m, struct sp_err *err)
+{
+    const struct sp_accelerator *a = h->row;
     struct sp_device d;
     bool processor = !strcmp(a->kind, "cpu") || name->cpu;
-    int parts = a->parts > 0 ? a->parts : 1, count = name->count ? name->count : 1;
+    int count = count_of(h, name);
     fill_device(a, 1, &d);
     TRY(said_otherwise(a, name, &d, err));
-    double slice;
-    if (!strcmp(a->kind, "tpu") && !name->count && behind < name->n && sp_parse_real(name->at[behind].text, &slice) && slice >= 1 && slice < 1e6)
-        count = (int)ceil(slice / parts);
     forget_host(m);
     d.count = processor ? 0 : count;
     m->device = d;
@@ -282,7 +293,6 @@ static enum sp_status unknown(const struct sp_catalog *c, const char *on, const 
 enum sp_status sp_catalog_place(const struct sp_catalog *c, const char *on, struct sp_machine *m, struct sp_err *err)
 {
     struct sp_name name;
-    int behind;
     char bare[64];
     if (!strcasecmp(on, "this") || !strcasecmp(on, "here"))
         return SP_OK;
@@ -294,9 +304,9 @@ enum sp_status sp_catalog_place(const struct sp_catalog *c, const char *on, stru
     const struct sp_instance *p = sp_catalog_instance(c, bare);
     if (p)
         return place_instance(c, p, name.count && strchr(on, '*') ? name.count : 1, m, err);
-    const struct sp_accelerator *a = best_row(c, &name, &behind);
-    if (a)
-        return place_accelerator(c, a, &name, behind, m, err);
+    struct hit h = best_hit(c, &name);
+    if (h.row)
+        return place_accelerator(c, &h, &name, m, err);
     const struct sp_processor *cpu = processor_named(c, on);
     if (!cpu)
         return unknown(c, on, &name, err);
