@@ -1,4 +1,5 @@
 /* fuzz/fuzz_catalog.c - hostile facts of a user's: the first byte picks the file, the rest is its text.
+ * A first byte from 'A' on: a name of hardware.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "catalog/catalog.h"
 #include "temp.h"
@@ -23,6 +24,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char path[128];
     if (!size)
         return 0;
+    if (data[0] >= 'A' && size < sizeof path) { /* a name of hardware */
+        memcpy(path, data, size);
+        path[size] = 0;
+        if (!sp_catalog_open(&c, &err)) {
+            struct sp_machine m = { .cores = 2 };
+            (void)sp_catalog_place(c, path, &m, &err);
+            sp_catalog_free(c);
+        }
+        return 0;
+    }
     if (fuzz_file(path, sizeof path, names[data[0] % SP_COUNT(names)], data + 1, size - 1)) {
         char *slash = strrchr(path, '/');
         *slash = 0;

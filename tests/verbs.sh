@@ -7,7 +7,7 @@ program=${PROGRAM:-$PWD/${BUILD:-build}/sparsam} # PROGRAM: an emulator starts i
 passed=0 failed=0
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
-export SPARSAM_LEDGER="$temp/ledger.db"
+export SPARSAM_LEDGER="$temp/ledger.db" XDG_DATA_HOME="$temp" # neither ledger nor facts of whoever runs this
 
 ok() { # what, status of a check
     if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1"; cat "$temp/out" "$temp/err"; fi
@@ -130,8 +130,8 @@ export SPARSAM_CATALOG="$temp/facts"
 printf 'instance,provider,accelerator,devices,on_demand,currency,date\nbox,home,NVIDIA L4 24GB,2,0.3,EUR,2020-01\n' >"$temp/box.csv"
 gives 2 catalog add prices "$temp/box.csv"; says err "prices"; says err "instances"
 gives 1 catalog add grid "$temp/box.csv"; says err "g_per_kwh\\|code"
-gives 0 catalog add instances "$temp/box.csv"; says out "1 rows"
-gives 0 catalog list; says out "some your own"
+gives 0 catalog add instances "$temp/box.csv"; says out "1 row of"
+gives 0 catalog list; says out "1 your own"
 gives 0 catalog list instances home; says out "your own"; says out "stale"
 gives 0 catalog list accelerators --json; says out '"schema": "sparsam.catalog-list/1"'; parses
 gives 2 catalog list weather; says err "weather"

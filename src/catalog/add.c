@@ -49,7 +49,7 @@ static const void *row_at(const struct sp_own *own, const struct sp_catalog_kind
     return (const char *)own->rows + (size_t)i * kind->bytes;
 }
 
-static bool is_same(const struct sp_catalog_kind *kind, const void *a, const void *b)
+bool sp_own_same(const struct sp_catalog_kind *kind, const void *a, const void *b)
 {
     char x[40], y[40];
     for (int i = 0; i < kind->identity; i++)
@@ -61,7 +61,7 @@ static bool is_same(const struct sp_catalog_kind *kind, const void *a, const voi
 static bool is_replaced(const struct sp_catalog_kind *kind, const struct sp_own *by, const void *row)
 {
     for (int i = 0; i < by->n; i++)
-        if (is_same(kind, row_at(by, kind, i), row))
+        if (sp_own_same(kind, row_at(by, kind, i), row))
             return true;
     return false;
 }
@@ -95,17 +95,19 @@ static enum sp_status add_to(const struct sp_catalog_kind *kind, const struct sp
     return st;
 }
 
-enum sp_status sp_catalog_add(enum sp_catalog_kind_id kind, const char *file, char *path, size_t cap, int *rows, struct sp_err *err)
+enum sp_status sp_catalog_add(const struct sp_catalog *c, enum sp_catalog_kind_id kind, const char *file, char *path, size_t cap, int *rows, struct sp_err *err)
 {
     const struct sp_catalog_kind *k = &sp_catalog_kinds[kind];
     struct sp_own mine = { 0 };
     char folder[4096];
+    int given;
+    TRY(sp_catalog_check(c, kind, file, &given, err));
     if (!*sp_catalog_folder(folder, sizeof folder)) {
         sp_fail(err, SP_MISSING, "there is no folder for facts of your own");
         return sp_remedy(err, "name one with SPARSAM_CATALOG");
     }
     TRY(sp_own_read(&mine, k, file, err));
-    enum sp_status st = mine.n ? sp_make_folder(folder, err) : sp_fail(err, SP_FORMAT, "%s has no rows", file);
+    enum sp_status st = sp_make_folder(folder, err);
     if (!st) {
         snprintf(path, cap, "%s/%s.csv", folder, k->name);
         st = add_to(k, &mine, path, rows, err);

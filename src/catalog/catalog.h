@@ -60,13 +60,14 @@ struct sp_catalog_kind { const char *name, *help; size_t bytes; int identity; co
 extern const struct sp_catalog_kind sp_catalog_kinds[SP_KINDS];   /* columns end with name NULL */
 /* The i-th row of a kind, the person's own first; NULL past the end.  own may be NULL. */
 const void *sp_catalog_row(const struct sp_catalog *c, enum sp_catalog_kind_id kind, int i, bool *own);
-/* Reads a file of this kind as a person's; SP_FORMAT or SP_USAGE with one sentence, *rows how many.  Nothing is kept. */
-enum sp_status sp_catalog_check(enum sp_catalog_kind_id kind, const char *path, int *rows, struct sp_err *err);
+/* Reads a file of this kind as a person's: columns, bounds, dates, rows that stand twice, names that another table must
+ * have.  SP_FORMAT with one sentence; *rows: how many.  Nothing is kept. */
+enum sp_status sp_catalog_check(const struct sp_catalog *c, enum sp_catalog_kind_id kind, const char *path, int *rows, struct sp_err *err);
 /* Text of a number ("" for 0), a text or a date of a row. */
 const char *sp_catalog_cell(const struct sp_catalog_column *column, const void *row, char *buf, size_t cap);
 /* Puts a person's file where sp_catalog_open finds it: its rows, then those already there that are not among them.
- * *rows: how many there are now; path: where.  SP_FORMAT and SP_USAGE as sp_catalog_check. */
-enum sp_status sp_catalog_add(enum sp_catalog_kind_id kind, const char *file, char *path, size_t cap, int *rows, struct sp_err *err);
+ * *rows: how many there are now; path: where.  SP_FORMAT as sp_catalog_check. */
+enum sp_status sp_catalog_add(const struct sp_catalog *c, enum sp_catalog_kind_id kind, const char *file, char *path, size_t cap, int *rows, struct sp_err *err);
 /* A price of that date ("2024-04") is older than twelve months; today: seconds since 1970, 0: now. */
 bool sp_catalog_stale(const char *date, int64_t today);
 

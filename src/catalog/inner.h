@@ -22,6 +22,7 @@ enum { CATALOG_ROWS_MAX = 20000, CATALOG_BYTES_MAX = 16 << 20 };
 struct sp_own { struct sp_csv table; void *rows; int n; };
 enum sp_status sp_own_read(struct sp_own *own, const struct sp_catalog_kind *kind, const char *path, struct sp_err *err);
 void sp_own_clear(struct sp_own *own);
+bool sp_own_same(const struct sp_catalog_kind *kind, const void *a, const void *b); /* the columns that tell rows apart agree */
 
 struct sp_catalog { struct sp_own own[SP_KINDS]; };
 

@@ -70,7 +70,8 @@ static bool count_before(char *s, struct sp_name *out)
 {
     char *from = s + strspn(s, " ");
     const char *end = digits_end(from), *sign = end + strspn(end, " ");
-    if (end == from || (*sign != 'x' && *sign != '*') || !sign[1])
+    bool part = *sign == 'x' && sign[1] == 't' && (!isalnum((unsigned char)sign[2]) || sign[2] == 'x'); /* "7900 XT", "7900 XTX" */
+    if (end == from || (*sign != 'x' && *sign != '*') || !sign[1] || part)
         return true;
     return take_count(from, sign + 1, from, out);
 }

@@ -112,11 +112,48 @@ void sp_own_clear(struct sp_own *own)
     *own = (struct sp_own){ 0 };
 }
 
-enum sp_status sp_catalog_check(enum sp_catalog_kind_id kind, const char *path, int *rows, struct sp_err *err)
+/* What a row names of another table must be there. */
+static enum sp_status check_names(const struct sp_catalog *c, enum sp_catalog_kind_id kind, const void *row, struct sp_err *err)
+{
+    const struct sp_instance *p = row;
+    const struct sp_purchase *b = row;
+    const struct sp_region *r = row;
+    const char *part = kind == SP_KIND_INSTANCES ? p->accelerator : kind == SP_KIND_PURCHASES ? b->accelerator : NULL;
+    struct sp_machine m = { 0 };
+    if (part && !sp_catalog_accelerator(c, part)) {
+        struct sp_err near = { 0 };
+        bool meant = !sp_catalog_place(c, part, &m, &near) && m.device.name[0];
+        sp_fail(err, SP_FORMAT, "no accelerator is called exactly \"%.40s\"%s%s", part, meant ? "; meant is " : "", meant ? m.device.name : "");
+        return sp_remedy(err, "write its name as sparsam catalog list accelerators does, or add it to accelerators first");
+    }
+    if (kind == SP_KIND_REGIONS && r->g_per_kwh <= 0 && *r->zone && !sp_catalog_grid(c, r->zone)) {
+        sp_fail(err, SP_FORMAT, "no grid zone is called \"%.20s\"", r->zone);
+        return sp_remedy(err, "sparsam catalog list grid shows them; or give g_per_kwh");
+    }
+    return SP_OK;
+}
+
+static enum sp_status check_rows(const struct sp_catalog *c, enum sp_catalog_kind_id kind, const struct sp_own *own, const char *path, struct sp_err *err)
+{
+    const struct sp_catalog_kind *k = &sp_catalog_kinds[kind];
+    for (int i = 0; i < own->n; i++) {
+        const char *row = (const char *)own->rows + (size_t)i * k->bytes;
+        if (check_names(c, kind, row, err))
+            return sp_where(err, "%s row %d", path, i + 1);
+        for (int j = 0; j < i; j++)
+            if (sp_own_same(k, row, (const char *)own->rows + (size_t)j * k->bytes))
+                return sp_fail(err, SP_FORMAT, "%s: rows %d and %d are of the same thing", path, j + 1, i + 1);
+    }
+    return own->n ? SP_OK : sp_fail(err, SP_FORMAT, "%s has no rows", path);
+}
+
+enum sp_status sp_catalog_check(const struct sp_catalog *c, enum sp_catalog_kind_id kind, const char *path, int *rows, struct sp_err *err)
 {
     struct sp_own own = { 0 };
     TRY(sp_own_read(&own, &sp_catalog_kinds[kind], path, err));
-    *rows = own.n;
+    enum sp_status st = check_rows(c, kind, &own, path, err);
+    if (!st)
+        *rows = own.n;
     sp_own_clear(&own);
-    return SP_OK;
+    return st;
 }

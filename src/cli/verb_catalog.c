@@ -70,20 +70,34 @@ static bool holds(const struct sp_catalog_kind *k, const void *row, const char *
 
 /* ---- list ---- */
 
+static void show_kind(const struct sp_catalog_kind *k, int own, int stale)
+{
+    char more[64] = "";
+    if (own)
+        snprintf(more, sizeof more, " and %d your own", own);
+    if (stale)
+        snprintf(more + strlen(more), sizeof more - strlen(more), ", %d stale", stale);
+    printf("%-13s %5d rows%-14s  %s\n", k->name, *k->n, more, k->help);
+}
+
 static enum sp_status kinds_list(struct verb_call *call, const struct sp_catalog *c, struct sp_err *err)
 {
     char folder[4096];
     json_t *list = json_array();
     sp_catalog_folder(folder, sizeof folder);
     for (int k = 0; k < SP_KINDS; k++) {
-        int own = 0;
+        const struct sp_catalog_kind *kind = &sp_catalog_kinds[k];
+        int own = 0, stale = 0;
+        const void *row;
         bool mine;
-        while (sp_catalog_row(c, (enum sp_catalog_kind_id)k, own, &mine) && mine)
-            own++;
+        for (int i = 0; (row = sp_catalog_row(c, (enum sp_catalog_kind_id)k, i, &mine)); i++) {
+            own += mine;
+            stale += is_stale(kind, row);
+        }
         if (call->common.json)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i}", "kind", sp_catalog_kinds[k].name, "help", sp_catalog_kinds[k].help, "rows", *sp_catalog_kinds[k].n, "own", own));
+            json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i, s:i}", "kind", kind->name, "help", kind->help, "rows", *kind->n, "own", own, "stale", stale));
         else
-            printf("%-14s %5d rows%s  %s\n", sp_catalog_kinds[k].name, *sp_catalog_kinds[k].n, own ? ", some your own" : "", sp_catalog_kinds[k].help);
+            show_kind(kind, own, stale);
     }
     if (!call->common.json)
         printf("\nFacts of your own go to %s (sparsam catalog add).\n", *folder ? folder : "the folder that SPARSAM_CATALOG names");
@@ -288,15 +302,31 @@ const struct verb sp_verb_catalog_show = {
 
 /* ---- add ---- */
 
+/* The folder that SPARSAM_CATALOG names may be made by this: what it will hold is checked against the rest. */
+static enum sp_status open_for_adding(struct sp_catalog **c, struct sp_err *err)
+{
+    char folder[4096];
+    if (*sp_catalog_folder(folder, sizeof folder))
+        TRY(sp_make_folder(folder, err));
+    return sp_catalog_open(c, err);
+}
+
 static enum sp_status add_run(struct verb_call *call, struct sp_err *err)
 {
     char path[4096 + 64];
     int kind = 0, rows, given;
+    struct sp_catalog *c;
     TRY(kind_named(call->operands[0], &kind, err));
-    TRY(sp_catalog_check((enum sp_catalog_kind_id)kind, call->operands[1], &given, err));
-    TRY(sp_catalog_add((enum sp_catalog_kind_id)kind, call->operands[1], path, sizeof path, &rows, err));
+    TRY(open_for_adding(&c, err));
+    enum sp_status st = sp_catalog_check(c, (enum sp_catalog_kind_id)kind, call->operands[1], &given, err);
+    if (!st)
+        st = sp_catalog_add(c, (enum sp_catalog_kind_id)kind, call->operands[1], path, sizeof path, &rows, err);
+    sp_catalog_free(c);
+    if (st)
+        return st;
     if (!call->common.json) {
-        printf("%d rows of %s are sound; %s holds %d rows of your own now, which win over the catalogue's.\n", given, call->operands[1], path, rows);
+        printf("%d row%s of %s %s sound; %s holds %d of your own now, which win over the catalogue's.\n", given, given == 1 ? "" : "s", call->operands[1],
+               given == 1 ? "is" : "are", path, rows);
         return SP_OK;
     }
     call->answer = json_pack("{s:s, s:s, s:s, s:i, s:i}", "schema", "sparsam.catalog-add/1", "kind", sp_catalog_kinds[kind].name, "path", path, "given", given, "rows", rows);
