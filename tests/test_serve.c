@@ -300,6 +300,8 @@ static void test_fit_finds(void **u)
     struct sp_serve_constants truth = sp_serve_compiled(), found;
     int n = 0;
     (void)u;
+    for (int i = 0; i < SP_SERVE_CONSTANTS; i++)
+        truth.v[i] = sp_serve_constant_rows[i].begin;
     truth.v[SP_K_HANDLING] = 7, truth.v[SP_K_LAYER] = 30e-6, truth.v[SP_K_LLAMACPP] = 1.4;
     for (int d = 0; d < 5; d++)
         for (int s = 0; s < 3; s++)

@@ -5,15 +5,16 @@
  * device is when one is left out of the fit, stand in docs/planning.md ("Which rows
  * of published speeds are used"); they are numbered there and here.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "../catalog/catalog.h"
+#include "../catalog/models.h"
 #include "check.h"
 #include "serve_fit.h"
+#include "serve_words.h"
 
 enum { GROUPS_MAX = 512, NAME_MAX_ = 64, POSITIONS = 512, PROMPT = 512, THREADS = 8, USERS_MOST = 1024 };
 static const double SHARE_LEAST = 0.05, PEAK_LEAST = 0.02, SHARE_MOST = 1.05; /* rules 4, 5 */
@@ -25,6 +26,7 @@ struct checking {
     const struct sp_csv *t;
     struct columns c;
     struct sp_catalog *catalog;
+    struct sp_models *models;
     struct sp_check_result *out;
     struct measured *m;
     int n, n_groups;
@@ -42,110 +44,30 @@ struct told {
     char group[NAME_MAX_];
 };
 
-/* ---- words ---- */
+/* ---- a row ---- */
 
 static bool says(const char *text, const char *word)
 {
     return strcasestr(text, word) != NULL;
 }
 
-static double number(const char *s)
-{
-    double v;
-    return sp_parse_real(s, &v) && v > 0 ? v : 0;
-}
-
-/* The number that ends right before `end` in text: "12.9B active". */
-static double number_before(const char *text, const char *end)
-{
-    const char *e = strcasestr(text, end), *b = e;
-    char digits[32];
-    while (b && b > text && (isdigit((unsigned char)b[-1]) || b[-1] == '.'))
-        b--;
-    if (!e || b == e || (size_t)(e - b) >= sizeof digits)
-        return 0;
-    snprintf(digits, sizeof digits, "%.*s", (int)(e - b), b);
-    return number(digits);
-}
-
-/* "A3B" within a name: parameters a token meets. */
-static double active_of(const char *model)
-{
-    double active = number_before(model, "B active");
-    for (const char *s = model; !active && (s = strpbrk(s, "Aa")); s++) {
-        char *end;
-        bool starts = s == model || !isalnum((unsigned char)s[-1]);
-        double v = isdigit((unsigned char)s[1]) ? strtod(s + 1, &end) : 0;
-        if (starts && v > 0 && (*end == 'B' || *end == 'b'))
-            active = v;
-    }
-    return active * 1e9;
-}
-
-static bool is_gguf_format(const char *f)
-{
-    return !strncasecmp(f, "MXFP4", 5) || ((f[0] == 'Q' || f[0] == 'q') && isdigit((unsigned char)f[1])) ||
-           (!strncasecmp(f, "IQ", 2) && isdigit((unsigned char)f[2]));
-}
-
-static const struct sp_serve_stack *stack_in(const char *text)
-{
-    static const struct { const char *word, *stack; } words[] = { { "exllama", "exllama" }, { "gpt-fast", "gpt-fast" }, { "llama.cpp", "llama.cpp" },
-                                                                  { "llama-bench", "llama.cpp" } };
-    for (size_t i = 0; i < SP_COUNT(words); i++)
-        if (says(text, words[i].word))
-            return sp_serve_stack_find(words[i].stack);
-    return NULL;
-}
-
-static enum sp_serve_packing packing_of(const char *f)
-{
-    bool codebook = !strncasecmp(f, "IQ", 2) && isdigit((unsigned char)f[2]);
-    char bits = codebook ? f[2] : (f[0] == 'Q' || f[0] == 'q') && isdigit((unsigned char)f[1]) ? f[1] : 0;
-    if (says(f, "nf4") || says(f, "MXFP4") || (codebook && bits == '4'))
-        return SP_SERVE_VALUES;
-    if (codebook)
-        return bits == '3' ? SP_SERVE_CODEBOOK3 : SP_SERVE_CODEBOOK;
-    return bits == '3' || bits == '5' || bits == '6' ? SP_SERVE_PLANES : SP_SERVE_PLAIN;
-}
-
-/* A chip, however it is sold: the catalogue's name without maker, memory and form. */
-static void chip_of(const char *device, char *to, size_t cap)
-{
-    static const char *const dropped[] = { "nvidia", "amd", "intel", "apple", "geforce", "tesla", "rtx", "gtx", "pcie", "nvl", "processor", "dgxs" };
-    char word[32];
-    size_t n = 0;
-    to[0] = 0;
-    for (const char *s = device; *s && sscanf(s, "%31s", word) == 1; s = strstr(s, word) + strlen(word)) {
-        size_t end = strlen(word);
-        bool drop = !strncasecmp(word, "sxm", 3) || (isdigit((unsigned char)word[0]) && end > 2 && !strcasecmp(word + end - 2, "gb"));
-        for (size_t i = 0; i < SP_COUNT(dropped); i++)
-            drop = drop || !strcasecmp(word, dropped[i]);
-        for (char *c = word; !drop && *c && n + 1 < cap; c++)
-            to[n++] = (char)tolower((unsigned char)*c);
-        to[n < cap ? n : cap - 1] = 0;
-    }
-}
-
-/* ---- a row ---- */
-
 static void read_fields(const struct checking *k, int line, struct told *r)
 {
     const struct sp_csv *t = k->t;
     *r = (struct told){ .line = line, .model = sp_csv_at(t, line, k->c.model), .format = sp_csv_at(t, line, k->c.format),
                         .hardware = sp_csv_at(t, line, k->c.hardware), .source = sp_csv_at(t, line, k->c.source), .batch = sp_csv_at(t, line, k->c.batch) };
-    r->params = number(sp_csv_at(t, line, k->c.params)) * 1e9;
-    r->bits = number(sp_csv_at(t, line, k->c.bits));
-    r->gen = number(sp_csv_at(t, line, k->c.gen));
-    r->prompt = number(sp_csv_at(t, line, k->c.prompt));
-    r->threads = number(sp_csv_at(t, line, k->c.threads));
-    r->prompt_threads = number_before(r->source, " thr, tg"); /* llama-bench: "pp512@16 thr, tg128@2 thr" */
+    r->params = sp_words_number(sp_csv_at(t, line, k->c.params)) * 1e9;
+    r->bits = sp_words_number(sp_csv_at(t, line, k->c.bits));
+    r->gen = sp_words_number(sp_csv_at(t, line, k->c.gen));
+    r->prompt = sp_words_number(sp_csv_at(t, line, k->c.prompt));
+    r->threads = sp_words_number(sp_csv_at(t, line, k->c.threads));
+    r->prompt_threads = sp_words_number_before(r->source, " thr, tg"); /* llama-bench: "pp512@16 thr, tg128@2 thr" */
     r->processor = r->threads > 0 || says(r->hardware, "CPU");
     r->python = says(r->source, "transformers") || says(r->source, "litgpt");
-    r->stack = stack_in(r->format);
-    r->stack = r->stack ? r->stack : stack_in(r->source);
-    r->stack = r->stack ? r->stack : is_gguf_format(r->format) ? sp_serve_stack_find("llama.cpp") : stack_in(r->hardware);
-    r->ik = says(r->format, "ik_llama") || (!stack_in(r->format) && says(r->source, "ik_llama"));
+    r->stack = sp_words_stack(r->format);
+    r->stack = r->stack ? r->stack : sp_words_stack(r->source);
+    r->stack = r->stack ? r->stack : sp_words_gguf(r->format) ? sp_serve_stack_find("llama.cpp") : sp_words_stack(r->hardware);
+    r->ik = says(r->format, "ik_llama") || (!sp_words_stack(r->format) && says(r->source, "ik_llama"));
 }
 
 static bool one_at_a_time(const struct told *r)
@@ -153,10 +75,14 @@ static bool one_at_a_time(const struct told *r)
     return !*r->batch || !strcmp(r->batch, "1");
 }
 
-static enum sp_status set_model(struct told *r, struct sp_err *err)
+/* As the catalogue has it, else a typical shape of so many parameters that a token meets. */
+static enum sp_status set_model(const struct checking *k, struct told *r, struct sp_err *err)
 {
-    double active = active_of(r->model);
+    double active = sp_words_active(r->model);
     struct sp_ask *a = &r->ask;
+    const struct sp_model_fact *known = sp_words_model(k->models, r->model, r->params, active);
+    if (known)
+        return sp_ask_model(a, known->name, err);
     active = active > 0 && active < r->params ? active : r->params;
     TRY(sp_ask_typical(active, &a->model, err));
     a->typical = true;
@@ -187,18 +113,27 @@ static bool lengths(const char *source, struct sp_ask *a)
     return true;
 }
 
+/* "1024-token prompt", llama-bench's "pp512". */
+static int64_t prompt_of(const struct told *r)
+{
+    double told = sp_words_number_before(r->source, "-token prompt");
+    const char *pp = strstr(r->source, "(llama-bench pp");
+    told = told > 0 ? told : pp ? strtod(pp + 15, NULL) : 0;
+    return told >= 1 && told <= 1 << 20 ? (int64_t)told : PROMPT;
+}
+
 static enum sp_status set_ask(const struct checking *k, struct told *r, struct sp_err *err)
 {
     struct sp_ask *a = &r->ask;
     *a = (struct sp_ask){ .task = SP_TASK_SERVE, .precision = says(r->format, "fp8") || says(r->format, "fp4") ? SP_PRECISION_FP8 : SP_PRECISION_FP16,
-                          .bits = r->bits, .cache_bits = 16, .prompt = PROMPT, .generate = 128, .users = 1,
+                          .bits = r->bits, .prompt = prompt_of(r), .generate = 128, .users = 1,
                           .stack = r->stack ? r->stack->name : r->python ? "hf" : "vllm" };
     TRY(sp_catalog_place(k->catalog, r->hardware, &a->machine, err));
     r->processor = r->processor || a->machine.device.count == 0;
     a->machine.device.count = r->processor ? 0 : a->machine.device.count;
     a->machine.threads = (int)(r->threads > 0 ? r->threads : a->machine.threads > 1 ? a->machine.threads : THREADS);
-    TRY(set_model(r, err));
-    chip_of(a->machine.device.name, r->group, sizeof r->group);
+    TRY(set_model(k, r, err));
+    sp_words_chip(a->machine.device.name, r->group, sizeof r->group);
     cut(a);
     return SP_OK;
 }
@@ -303,9 +238,9 @@ static enum sp_status add_measured(struct checking *k, struct told *r, bool prom
         return SP_OK;
     if (!one_at_a_time(r))
         return prompt ? SP_OK : add_loaded(k, r, w, err);
-    *m = (struct measured){ .at = k->out->n - 1, .rows = prompt ? PROMPT : 1 };
-    TRY(sp_serve_case_of(&r->ask, 1, prompt ? PROMPT : 1, prompt ? PROMPT : POSITIONS, &m->fit.c, err));
-    m->fit.c.packing = packing_of(r->format);
+    *m = (struct measured){ .at = k->out->n - 1, .rows = prompt ? (double)r->ask.prompt : 1 };
+    TRY(sp_serve_case_of(&r->ask, 1, prompt ? r->ask.prompt : 1, prompt ? r->ask.prompt : POSITIONS, &m->fit.c, err));
+    m->fit.c.packing = sp_words_packing(r->format);
     m->fit.c.ik = r->ik;
     if (prompt && r->prompt_threads > 0)
         m->fit.c.threads = r->prompt_threads;
@@ -413,6 +348,8 @@ static enum sp_status check_inference(const struct sp_csv *t, const struct sp_ch
     out->unit = "tokens/s";
     if (!st)
         st = sp_catalog_open(&k.catalog, err);
+    if (!st)
+        st = sp_models_open(&k.models, err);
     for (int i = 0; !st && i < t->rows; i++)
         st = add_line(&k, i, err);
     if (!st) {
@@ -420,6 +357,7 @@ static enum sp_status check_inference(const struct sp_csv *t, const struct sp_ch
         predict(&k);
     }
     sp_catalog_free(k.catalog);
+    sp_models_free(k.models);
     sp_free(k.m);
     sp_free(k.k);
     return st;

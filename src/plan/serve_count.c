@@ -150,6 +150,7 @@ enum sp_status sp_serve_case_of(const struct sp_ask *a, int64_t batch, int64_t t
     struct sp_serve_case c = { .prefill = tokens > 1, .rows = (double)(batch * tokens), .layers = (double)a->model.layers, .width = (double)a->model.width,
                                .bits = a->bits > 0 ? a->bits : 8 * sp_precision_bytes(a->precision), .parts = (double)(a->cut.tensor > 0 ? a->cut.tensor : 1),
                                .chain = (double)(a->cut.pipeline > 0 ? a->cut.pipeline : 1), .mixture = a->active < 0.999 * a->parameters };
+    c.packed = c.bits < 8 * sp_precision_bytes(a->precision);
     double cache_bits = a->cache_bits > 0 ? a->cache_bits : fmin(16, 8 * sp_precision_bytes(a->precision));
     struct sp_serve_count n;
     TRY(set_stack(a, &c, err));

@@ -11,18 +11,19 @@
 static const double REDUCE_S = 10e-6;      /* a sum over devices, before its bytes: two launches and a round of messages */
 static const double HAND_OVER_S = 100e-6;  /* from one device to the next in a row, through the host */
 static const double EAGER_LAYER_S = 600e-6; /* some 60 operations a layer that Python starts at 10 us each */
+static const double LIBRARY_PEAK = 0.6;    /* of matrix units, by the vendor's library with thousands of rows */
 static const double ECC_SHARE = 15.0 / 16;  /* a sixteenth of GDDR6 holds the check bits when they share the memory */
 static const double CHUNK = 2048;           /* tokens of a prompt that go through the layers at a time */
 static const double OVERLAP_CHUNK = 512, OVERLAP_MOST = 4; /* of a prompt that devices in a row work on together */
 
 const struct sp_serve_stack sp_serve_stacks[] = {
-    { "llama.cpp", "GGUF files; several devices hold layers in a row", SP_K_LLAMACPP, 0, true },
-    { "exllama", "GPTQ and EXL2 on one GPU", SP_K_EXLLAMA, 0, true },
-    { "gpt-fast", "compiled PyTorch", SP_K_COMPILED, 0, false },
-    { "vllm", "many users at a time; its pace taken from gpt-fast", SP_K_COMPILED, 0, false },
-    { "tensorrt-llm", "many users at a time; its pace taken from gpt-fast", SP_K_COMPILED, 0, false },
-    { "hf", "transformers, eager", SP_K_COMPILED, EAGER_LAYER_S, true },
-    { "sparsam", "its pace on other machines taken from llama.cpp", SP_K_LLAMACPP, 0, true },
+    { "llama.cpp", "GGUF files; several devices hold layers in a row", SP_K_LLAMACPP, 0, 0, true },
+    { "exllama", "GPTQ and EXL2 on one GPU", SP_K_EXLLAMA, 0, 0, true },
+    { "gpt-fast", "compiled PyTorch", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
+    { "vllm", "many users at a time; its pace taken from gpt-fast", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
+    { "tensorrt-llm", "many users at a time; its pace taken from gpt-fast", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
+    { "hf", "transformers, eager", SP_K_COMPILED, EAGER_LAYER_S, LIBRARY_PEAK, true },
+    { "sparsam", "its pace on other machines taken from llama.cpp", SP_K_LLAMACPP, 0, 0, true },
     { NULL },
 };
 
@@ -37,38 +38,41 @@ const struct sp_serve_stack *sp_serve_stack_find(const char *name)
 /* Beginnings: a memory gives 92 % of its rated bandwidth to plain reading; 2 FLOP for each 16-bit weight, and as much
  * again for addresses; a layer is about ten launches of 5 us; a token 0.3 ms of sampling and host; software, Apple's
  * driver and mixtures as all others until rows say otherwise; a thread brings in 25 GB/s and unpacks a weight in
- * 2.5 FLOP, with table look-ups in three times that; prompts reach 40 % of the matrix units, 60 %
- * where there are none, 80 % of the f32 rate of a processor (which works in int8, and waits). */
+ * 2.5 FLOP, with table look-ups in three times that; prompts reach 40 % of the matrix units, 60 % where there are
+ * none, 80 % of the f32 rate of a processor (which works in int8, and waits).  Fitted: on 248 measurements, answers and
+ * prompts of GPUs (69, 39) and of processors (70, 70), by
+ *
+ *     sparsam plan check inference runs_inference.csv --constants all */
 #define R(id, name_, unit_, begin_, spread_, fitted_, of_) [id] = { name_, unit_, begin_, spread_, fitted_, of_ }
 const struct sp_serve_constant_row sp_serve_constant_rows[SP_SERVE_CONSTANTS] = {
-    R(SP_K_SHARE, "bandwidth reached, GPU", "of rated", 0.92, 0.05, 0.92, SP_SERVE_DECODE),
-    R(SP_K_SHARE_APPLE, "bandwidth reached, Apple GPU", "of rated", 0.92, 0.05, 0.92, SP_SERVE_DECODE),
-    R(SP_K_HANDLING, "handling of what is read", "FLOP a byte", 4, 1, 4, SP_SERVE_DECODE),
-    R(SP_K_HANDLING_APPLE, "handling, Apple GPU", "times", 1, 0.5, 1, SP_SERVE_DECODE),
-    R(SP_K_LAYER, "delay of a layer", "s", 50e-6, 0.7, 50e-6, SP_SERVE_DECODE),
-    R(SP_K_LAYER_APPLE, "delay of a layer, Apple GPU", "times", 1, 0.5, 1, SP_SERVE_DECODE),
-    R(SP_K_LAYER_MIXTURE, "delay of a layer with experts", "times", 1, 0.5, 1, SP_SERVE_DECODE),
-    R(SP_K_STEP, "delay of a token", "s", 300e-6, 0.3, 300e-6, SP_SERVE_DECODE),
-    R(SP_K_LLAMACPP, "handling and delay, llama.cpp", "times", 1, 0.3, 1, SP_SERVE_DECODE),
-    R(SP_K_EXLLAMA, "handling and delay, exllama", "times", 1, 0.3, 1, SP_SERVE_DECODE),
-    R(SP_K_COMPILED, "handling and delay, gpt-fast", "times", 1, 0.3, 1, SP_SERVE_DECODE),
-    R(SP_K_THREAD, "bandwidth of a thread", "byte/s", 25e9, 0.3, 25e9, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_SHARE_PROCESSOR, "bandwidth reached, all threads", "of rated", 0.9, 0.1, 0.9, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK, "unpacking of a weight", "FLOP", 2.5, 0.7, 2.5, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK_PLANES, "unpacking, bits in two planes", "times", 1, 0.3, 1, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK_VALUES, "unpacking, table of values", "times", 1, 0.3, 1, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK_CODEBOOK, "unpacking, table of groups", "times", 3, 0.5, 3, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK_IK, "unpacking, ik_llama.cpp repacked", "times", 0.7, 0.3, 0.7, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_PEAK, "peak reached by prompts, GPU", "of rated", 0.4, 0.5, 0.4, SP_SERVE_PREFILL),
-    R(SP_K_PEAK_APPLE, "peak reached by prompts, Apple GPU", "of rated", 0.6, 0.5, 0.6, SP_SERVE_PREFILL),
-    R(SP_K_PEAK_PACKED, "of that with packed weights", "times", 0.8, 0.3, 0.8, SP_SERVE_PREFILL),
-    R(SP_K_PEAK_THREAD, "peak reached by prompts, processor", "of f32 rate", 0.8, 0.7, 0.8, SP_SERVE_PREFILL_PROCESSOR),
-    R(SP_K_PEAK_CODEBOOK, "of that with tables of groups", "times", 0.5, 0.5, 0.5, SP_SERVE_PREFILL_PROCESSOR),
-    R(SP_K_PEAK_IK, "of that in ik_llama.cpp", "times", 1.5, 0.5, 1.5, SP_SERVE_PREFILL_PROCESSOR),
-    R(SP_K_OFF, "half width of the range, GPU", "log", 0.3, 0, 0.3, SP_SERVE_DECODE),
-    R(SP_K_OFF_PROCESSOR, "half width of the range, processor", "log", 0.5, 0, 0.5, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_OFF_PREFILL, "half width of the range, prompts, GPU", "log", 0.5, 0, 0.5, SP_SERVE_PREFILL),
-    R(SP_K_OFF_PREFILL_PROCESSOR, "half width of the range, prompts, processor", "log", 0.6, 0, 0.6, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_SHARE, "bandwidth reached, GPU", "of rated", 0.92, 0.05, 0.9717, SP_SERVE_DECODE),
+    R(SP_K_SHARE_APPLE, "bandwidth reached, Apple GPU", "of rated", 0.92, 0.05, 0.9226, SP_SERVE_DECODE),
+    R(SP_K_HANDLING, "handling of what is read", "FLOP a byte", 4, 1, 5.375, SP_SERVE_DECODE),
+    R(SP_K_HANDLING_APPLE, "handling, Apple GPU", "times", 1, 0.5, 1.352, SP_SERVE_DECODE),
+    R(SP_K_LAYER, "delay of a layer", "s", 50e-6, 0.7, 4.432e-05, SP_SERVE_DECODE),
+    R(SP_K_LAYER_APPLE, "delay of a layer, Apple GPU", "times", 1, 0.5, 1.457, SP_SERVE_DECODE),
+    R(SP_K_LAYER_MIXTURE, "delay of a layer with experts", "times", 1, 0.5, 1.721, SP_SERVE_DECODE),
+    R(SP_K_STEP, "delay of a token", "s", 300e-6, 0.3, 0.0002792, SP_SERVE_DECODE),
+    R(SP_K_LLAMACPP, "handling and delay, llama.cpp", "times", 1, 0.3, 1.617, SP_SERVE_DECODE),
+    R(SP_K_EXLLAMA, "handling and delay, exllama", "times", 1, 0.3, 0.7246, SP_SERVE_DECODE),
+    R(SP_K_COMPILED, "handling and delay, gpt-fast", "times", 1, 0.3, 0.8571, SP_SERVE_DECODE),
+    R(SP_K_THREAD, "bandwidth of a thread", "byte/s", 25e9, 0.3, 3.454e+10, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_SHARE_PROCESSOR, "bandwidth reached, all threads", "of rated", 0.9, 0.1, 0.8155, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK, "unpacking of a weight", "FLOP", 2.5, 0.7, 3.112, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK_PLANES, "unpacking, bits in two planes", "times", 1, 0.3, 1.384, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK_VALUES, "unpacking, table of values", "times", 1, 0.3, 1.037, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK_CODEBOOK, "unpacking, table of groups", "times", 3, 0.5, 2.414, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK_IK, "unpacking, ik_llama.cpp repacked", "times", 0.7, 0.3, 0.6677, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_PEAK, "peak reached by prompts, GPU", "of rated", 0.4, 0.5, 0.3723, SP_SERVE_PREFILL),
+    R(SP_K_PEAK_APPLE, "peak reached by prompts, Apple GPU", "of rated", 0.6, 0.5, 0.705, SP_SERVE_PREFILL),
+    R(SP_K_PEAK_PACKED, "of that with packed weights", "times", 0.8, 0.3, 0.8066, SP_SERVE_PREFILL),
+    R(SP_K_PEAK_THREAD, "peak reached by prompts, processor", "of f32 rate", 0.8, 0.7, 0.5168, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_PEAK_CODEBOOK, "of that with tables of groups", "times", 0.5, 0.5, 0.5598, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_PEAK_IK, "of that in ik_llama.cpp", "times", 1.5, 0.5, 3.307, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_OFF, "half width of the range, GPU", "log", 0.3, 0, 0.2609, SP_SERVE_DECODE),
+    R(SP_K_OFF_PROCESSOR, "half width of the range, processor", "log", 0.5, 0, 0.3976, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_OFF_PREFILL, "half width of the range, prompts, GPU", "log", 0.5, 0, 0.5161, SP_SERVE_PREFILL),
+    R(SP_K_OFF_PREFILL_PROCESSOR, "half width of the range, prompts, processor", "log", 0.6, 0, 0.7869, SP_SERVE_PREFILL_PROCESSOR),
 };
 #undef R
 
@@ -125,7 +129,7 @@ static void device_step(const struct sp_serve_case *c, const double *k, double p
     double band = c->bytes_per_s * k[apple ? SP_K_SHARE_APPLE : SP_K_SHARE] * (c->ecc ? ECC_SHARE : 1);
     double handling = c->prefill ? 0 : k[SP_K_HANDLING] * k[c->stack->pace] * (apple ? k[SP_K_HANDLING_APPLE] : 1) / c->flops_f32;
     double byte_s = (1 / band + handling) / c->parts;
-    double peak = c->flops_peak * k[apple ? SP_K_PEAK_APPLE : SP_K_PEAK] * (c->bits < 16 ? k[SP_K_PEAK_PACKED] : 1);
+    double peak = c->flops_peak * (c->stack->peak > 0 ? c->stack->peak : k[apple ? SP_K_PEAK_APPLE : SP_K_PEAK]) * (c->packed ? k[SP_K_PEAK_PACKED] : 1);
     part[SP_SERVE_WEIGHTS] = c->weights * c->bits / 8 * byte_s * ceil(c->rows / CHUNK);
     part[SP_SERVE_CACHE] = c->cache_bytes * byte_s;
     part[SP_SERVE_ARITHMETIC] = c->flops / peak / c->parts;

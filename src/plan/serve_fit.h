@@ -44,6 +44,7 @@ struct sp_serve_stack {
     const char *name, *help;
     enum sp_serve_constant pace;   /* factor on handling and delay                             */
     double layer_s;                /* delay of a layer in place of the learned one; 0: none    */
+    double peak;                   /* share of it that prompts reach in place of the learned one; 0: none */
     bool by_layers;                /* several devices hold layers in a row                     */
 };
 extern const struct sp_serve_stack sp_serve_stacks[];      /* ends with name NULL */
@@ -52,7 +53,7 @@ const struct sp_serve_stack *sp_serve_stack_find(const char *name);     /* NULL:
 struct sp_serve_case {
     enum sp_serve_maker maker;
     const struct sp_serve_stack *stack;
-    bool ecc, mixture, prefill, ik; /* ecc: in the memory's own bits; ik: llama.cpp's fork with repacked weights */
+    bool ecc, mixture, prefill, packed, ik; /* ecc: in the memory's own bits; packed: weights are unpacked to be computed with; ik: llama.cpp's fork with repacked weights */
     enum sp_serve_packing packing;
     double bytes_per_s, flops_f32, flops_peak, link_bytes_per_s; /* of a device; peak: of the matrix units in the format used */
     double threads, flops_core;    /* of a processor: those that work; f32 rate of one core */
