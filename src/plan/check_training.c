@@ -23,7 +23,8 @@ enum column { MODEL, PARAMS, ACTIVE, TOKENS, EPOCHS, HARDWARE, COUNT, PRECISION,
 struct published {
     double parameters, tokens, hours, devices; /* parameters: those that a token meets */
     struct sp_machine machine;
-    double peak, implied, counted_hours;       /* counted_hours: of the arithmetic at the peak */
+    struct sp_peak rate;
+    double implied, counted_hours;             /* counted_hours: of the arithmetic at the pace */
     int precision;
 };
 
@@ -130,7 +131,7 @@ static const char *read_hardware(const struct sp_catalog *c, const struct sp_csv
     p->precision = precision_of(sp_csv_at(t, row, at[PRECISION]));
     sp_machine_portable(&p->machine);
     if (hardware[0] && !sp_catalog_place(c, hardware, &p->machine, &err) &&
-        !sp_device_peak(&p->machine.device, p->precision, &p->peak, &err))
+        !sp_device_peak(&p->machine.device, p->precision, &p->rate, &err))
         return NULL;
     return sp_arena_printf(&r->mem, "hardware without a known peak: %.60s", hardware[0] ? hardware : "none is named");
 }
@@ -139,7 +140,7 @@ static const char *doubts(const struct sp_csv *t, int row, const int *at, struct
 {
     const char *source = sp_csv_at(t, row, at[SOURCE]), *sure = sp_csv_at(t, row, at[LOOKED_UP]);
     double flops = 6 * p->parameters * p->tokens, named = named_flops(source);
-    p->implied = flops / (3600 * p->hours * p->peak);
+    p->implied = flops / (3600 * p->hours * p->rate.peak);
     if (!strcasecmp(sure, "no") || !strcasecmp(sure, "from-memory"))
         return "nobody checked it (looked_up)";
     if (hours_are_reckoned(source))
@@ -157,19 +158,19 @@ static const char *doubts(const struct sp_csv *t, int row, const int *at, struct
 static enum sp_status count_work(struct published *p, struct sp_terms *terms, struct sp_err *err)
 {
     struct sp_model_config shape;
-    struct sp_rate_of d = { p->peak, p->machine.device.bytes_per_s, sp_precision_bytes(p->precision) };
+    struct sp_rate_of d = { p->rate.pace, p->machine.device.bytes_per_s, sp_precision_bytes(p->precision) };
     struct sp_work w;
     int64_t all;
     TRY(sp_ask_typical(p->parameters, &shape, err));
     TRY(sp_model_parameters(&shape, &all, err));
     TRY(sp_work_count(&shape, 1, CONTEXT, &d, &w, err));
     double flops = 3 * (w.matmul + w.attention) * p->parameters / (double)all * p->tokens;
-    p->counted_hours = flops / p->peak / 3600;
-    *terms = sp_terms_of(w.waiting_s / w.arithmetic_s, &p->machine.device, p->peak, positive(p->devices) ? (int64_t)p->devices : 0);
+    p->counted_hours = flops / p->rate.pace / 3600;
+    *terms = sp_terms_of(w.waiting_s / w.arithmetic_s, &p->machine.device, p->rate.pace, positive(p->devices) ? (int64_t)p->devices : 0);
     return SP_OK;
 }
 
-struct training { struct sp_check_result *r; struct sp_run *run; double *hours; int *row; int n; };
+struct training { struct sp_check_result *r; struct sp_published *run; double *hours; int *row; int n; };
 
 static enum sp_status take_row(const struct sp_catalog *c, const struct sp_csv *t, int i, const int *at, struct training *k, struct sp_err *err)
 {
@@ -202,11 +203,12 @@ static enum sp_status take_row(const struct sp_catalog *c, const struct sp_csv *
 static enum sp_status predict(struct training *k, int constants, struct sp_err *err)
 {
     struct sp_efficiency e = sp_efficiency_published, all;
+    const char *without = NULL;
     if (constants != SP_CHECK_COMPILED && k->n)
         TRY(sp_efficiency_fit(k->run, k->n, NULL, &all, err));
     for (int i = 0; i < k->n; i++) {
-        if (constants == SP_CHECK_LEFT_OUT)
-            TRY(sp_efficiency_fit(k->run, k->n, k->run[i].family, &e, err));
+        if (constants == SP_CHECK_LEFT_OUT && (!without || strcmp(without, k->run[i].family)))
+            TRY(sp_efficiency_fit(k->run, k->n, without = k->run[i].family, &e, err));
         else if (constants == SP_CHECK_ALL)
             e = all;
         double h = k->hours[i] * sp_efficiency_slowness(&e, &k->run[i].t), wide = exp(e.spread);

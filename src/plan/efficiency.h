@@ -14,14 +14,16 @@ extern const struct sp_efficiency sp_efficiency_published;
 extern const char *const sp_term_names[SP_TERMS];
 
 /* waiting: time beyond arithmetic over that of arithmetic (sp_work); devices 0: not known, taken for many. */
-struct sp_terms sp_terms_of(double waiting, const struct sp_device *d, double peak, int64_t devices);
-/* Peak of one device for a precision, FLOP/s; SP_USAGE naming what is missing. */
-enum sp_status sp_device_peak(const struct sp_device *d, int precision, double *out, struct sp_err *err);
-/* 1 / utilisation. */
+struct sp_terms sp_terms_of(double waiting, const struct sp_device *d, double pace, int64_t devices);
+/* Of one device for a precision, FLOP/s: the data sheet's peak, and that by which steps are timed: in fp8 whole steps
+ * are little faster than in 16 bits, whatever the products are.  SP_USAGE naming what is missing. */
+struct sp_peak { double peak, pace; };
+enum sp_status sp_device_peak(const struct sp_device *d, int precision, struct sp_peak *out, struct sp_err *err);
+/* 1 / utilisation of the pace. */
 double sp_efficiency_slowness(const struct sp_efficiency *e, const struct sp_terms *t);
 
 /* A published run: its terms, its slowness, and what it is left out with. */
-struct sp_run { struct sp_terms t; double slowness; const char *family; };
+struct sp_published { struct sp_terms t; double slowness; const char *family; };
 /* Fits on all runs but those of one family (NULL: on all).  SP_LIMIT: fewer than EFFICIENCY_RUNS_MIN are left. */
-enum sp_status sp_efficiency_fit(const struct sp_run *run, int n, const char *without, struct sp_efficiency *out, struct sp_err *err);
+enum sp_status sp_efficiency_fit(const struct sp_published *run, int n, const char *without, struct sp_efficiency *out, struct sp_err *err);
 #endif

@@ -23,6 +23,8 @@ static const double QLORA = 1.44;
 static const double UNSEEN_JOB = 1.35;
 /* A gradient is ready while the backward pass goes on: this share of the arithmetic hides it. */
 static const double HIDES = 2.0 / 3;
+/* Devices that share the experts of a mixture where nobody says how many (DeepSeek-V3: 64). */
+enum { EXPERTS_SPREAD = 64 };
 /* Between nodes where the catalogue says nothing: 100 Gbit/s. */
 static const double NET_UNKNOWN = 12.5e9;
 static const double DEADLINE_DEVICES_MAX = 1 << 20;
@@ -72,18 +74,42 @@ static double exchange(const struct sp_device *d, double bytes, double times, do
     return times * bytes * ((inside - 1) / inside / link + (nodes - 1) / nodes / inside / net);
 }
 
+/* Published runs were cut so that links did not hold them up.  So is a job on several nodes of which nobody says how. */
+static bool cut_is_said(const struct sp_ask *a)
+{
+    const struct sp_sharding *c = &a->cut;
+    return c->tensor > 1 || c->pipeline > 1 || c->context > 1 || c->expert > 1 || c->zero > 0 || (double)sp_ask_devices(a) <= node_size(&a->machine.device);
+}
+
+/* Sequences whose tokens meet at one expert: those of all devices that share the experts. */
+static int64_t sequences(const struct sp_ask *a)
+{
+    int64_t own = a->batch > 0 ? a->batch : 1, shared = a->cut.expert;
+    if (a->model.experts > 1 && !cut_is_said(a))
+        shared = sp_ask_devices(a) < EXPERTS_SPREAD ? sp_ask_devices(a) : EXPERTS_SPREAD;
+    return a->model.experts > 1 && shared > 1 ? own * shared : own;
+}
+
+/* Gradients that copies tell each other: experts are copied less often. */
+static double exchanged(const struct sp_ask *a)
+{
+    double always = a->active > 0 && a->cut.expert > 1 ? a->active / a->parameters : 1;
+    return trained(a) * (always + (1 - always) / (double)(a->cut.expert > 0 ? a->cut.expert : 1));
+}
+
 static void add_parts(const struct sp_ask *a, const struct sp_work *w, struct sp_time_plan *p)
 {
     const struct sp_sharding *c = &a->cut;
     const struct sp_device *d = &a->machine.device;
     double model = (double)(c->tensor * c->pipeline), width = sp_precision_bytes(a->precision), tokens = p->tokens_step / (double)c->data;
     double own = tokens / (model * (double)c->context), arithmetic = passes(a) * own * w->arithmetic_s;
-    double shards = c->zero > 0 ? (double)c->data : 1, weights = width * a->parameters / model;
+    double shards = c->zero > 0 || !cut_is_said(a) ? (double)c->data : 1, weights = width * a->parameters / model;
     p->part_s[SP_TIME_ARITHMETIC] = arithmetic * (1 + p->flops_again);
     p->part_s[SP_TIME_MEMORY] = passes(a) * own * w->waiting_s;
     if (d->bytes_per_s > 0)
         p->part_s[SP_TIME_UPDATE] = update_bytes[a->optimizer] * trained(a) / model / shards / d->bytes_per_s;
-    p->part_s[SP_TIME_DATA] = exchange(d, width * trained(a) / model, 2, (double)c->data);
+    if (cut_is_said(a))
+        p->part_s[SP_TIME_DATA] = exchange(d, width * exchanged(a) / model, 2, (double)c->data);
     if (c->zero == 3)
         p->part_s[SP_TIME_DATA] += exchange(d, weights, 2 * (double)a->accumulate, (double)c->data);
     double carried = own * (double)c->tensor * w->streams * width * (double)w->layers / (double)c->pipeline;
@@ -109,7 +135,7 @@ static enum sp_time_part largest(const struct sp_time_plan *p)
 
 /* ---- the answer ---- */
 
-static enum sp_status check_ask(const struct sp_ask *a, double *peak, struct sp_err *err)
+static enum sp_status check_ask(const struct sp_ask *a, struct sp_peak *rate, struct sp_err *err)
 {
     if (a->machine.device.count < 1) {
         sp_fail(err, SP_USAGE, "training on a processor is planned from measured rates");
@@ -119,7 +145,7 @@ static enum sp_status check_ask(const struct sp_ask *a, double *peak, struct sp_
         sp_fail(err, SP_USAGE, "the time of training needs a number of tokens");
         return sp_remedy(err, "--tokens 2T");
     }
-    return sp_device_peak(&a->machine.device, a->precision, peak, err);
+    return sp_device_peak(&a->machine.device, a->precision, rate, err);
 }
 
 /* As published runs: all weights trained in 16 bits or less, on devices of a kind that was seen. */
@@ -143,7 +169,7 @@ static void set_figures(const struct sp_ask *a, double slowness, double spread, 
     p->tokens_s = sp_range(p->tokens_step / p->step_s.high, p->tokens_step / p->step_s.likely, p->tokens_step / p->step_s.low, how);
 }
 
-static void explain_it(struct sp_explain *x, const struct sp_ask *a, const struct sp_terms *t, const struct sp_work *w, double slowness, const struct sp_time_plan *p)
+static void explain_it(struct sp_explain *x, const struct sp_ask *a, const struct sp_terms *t, const struct sp_work *w, const struct sp_time_plan *p)
 {
     const struct sp_efficiency *e = &sp_efficiency_published;
     sp_explain(x, "arithmetic of a token = %g passes x (%.4g matrix + %.4g attention) = %.4g FLOP, from the graph at context %lld; 6 x %.4g parameters = %.4g",
@@ -155,76 +181,90 @@ static void explain_it(struct sp_explain *x, const struct sp_ask *a, const struc
     for (int i = 0; i < SP_TIME_PARTS; i++)
         if (p->part_s[i] > 0)
             sp_explain(x, "an update by data sheet: %.4g s of %s", p->part_s[i], sp_time_part_names[i]);
-    if (slowness > 1.001 * sp_efficiency_slowness(e, t) * (1 + p->flops_again))
-        sp_explain(x, "the parts of this job take longer than published runs did: slowness %.3f, most of it %s", slowness, sp_time_part_names[p->bound]);
-    sp_explain(x, "device-hours = %.3f x %.4g FLOP / (%.4g FLOP/s x 3600) = %.4g; utilisation of the run %.3f, of a steady step %.3f (%.2f of the hours advance it)",
-               slowness, p->flops, p->peak_flops, p->device_hours.likely, p->efficiency.likely, p->step_efficiency.likely, p->run_share.likely);
+    sp_explain(x, "device-hours = %.4g FLOP / (%.4g FLOP/s x 3600 x utilisation %.3f) = %.4g; utilisation of the run %.3f, of a steady step %.3f (%.2f of the hours advance it)",
+               p->flops, p->peak_flops, p->efficiency.likely, p->device_hours.likely, p->efficiency.likely, p->step_efficiency.likely, p->run_share.likely);
+}
+
+static int64_t context_of(const struct sp_ask *a)
+{
+    return a->context > 0 ? a->context : a->model.context;
+}
+
+static enum sp_status count_work(const struct sp_ask *a, struct sp_peak *rate, struct sp_work *w, struct sp_err *err)
+{
+    TRY(check_ask(a, rate, err));
+    struct sp_rate_of d = { rate->pace, a->machine.device.bytes_per_s, sp_precision_bytes(a->precision) };
+    return sp_work_count(&a->model, sequences(a), context_of(a), &d, w, err);
+}
+
+/* The plan of a job whose token is counted. */
+static struct sp_time_plan plan_of(const struct sp_ask *a, const struct sp_work *w, struct sp_peak rate, struct sp_explain *explain)
+{
+    struct sp_time_plan p = { .rows = sp_efficiency_published.rows, .peak_flops = rate.peak, .flops_again = again(a) };
+    p.flops_token = passes(a) * (w->matmul + w->attention);
+    p.flops_token_6n = 6 * (a->active > 0 ? a->active : a->parameters);
+    p.tokens = a->tokens * (a->epochs > 0 ? a->epochs : 1);
+    p.flops = p.flops_token * p.tokens;
+    p.tokens_step = (double)(a->batch > 0 ? a->batch : 1) * (double)context_of(a) * (double)a->accumulate * (double)a->cut.data;
+    p.steps = ceil(p.tokens / p.tokens_step);
+    add_parts(a, w, &p);
+    p.bound = largest(&p);
+    struct sp_terms t = sp_terms_of(w->waiting_s / w->arithmetic_s, &a->machine.device, rate.pace, sp_ask_devices(a));
+    double learned = sp_efficiency_slowness(&sp_efficiency_published, &t) * (1 + p.flops_again) * (a->method == SP_METHOD_QLORA ? QLORA : 1);
+    double ideal = p.part_s[SP_TIME_ARITHMETIC] / (1 + p.flops_again), of_parts = sum_of_parts(&p) / ideal / ADVANCING.likely;
+    set_figures(a, fmax(learned, of_parts) * rate.peak / rate.pace, sp_efficiency_published.spread * (was_seen(a) ? 1 : UNSEEN_JOB), &p);
+    explain_it(explain, a, &t, w, &p);
+    if (of_parts > learned)
+        sp_explain(explain, "the parts of this job alone take %.2f times as long as published runs did; the largest of them is %s", of_parts / learned,
+                   sp_time_part_names[p.bound]);
+    return p;
 }
 
 enum sp_status sp_plan_time(const struct sp_ask *a, struct sp_time_plan *out, struct sp_explain *explain, struct sp_err *err)
 {
-    struct sp_time_plan p = { .rows = sp_efficiency_published.rows };
     struct sp_work w;
-    TRY(check_ask(a, &p.peak_flops, err));
-    struct sp_rate_of d = { p.peak_flops, a->machine.device.bytes_per_s, sp_precision_bytes(a->precision) };
-    int64_t context = a->context > 0 ? a->context : a->model.context, batch = a->batch > 0 ? a->batch : 1;
-    TRY(sp_work_count(&a->model, batch, context, &d, &w, err));
-    p.flops_token = passes(a) * (w.matmul + w.attention);
-    p.flops_token_6n = 6 * (a->active > 0 ? a->active : a->parameters);
-    p.flops_again = again(a);
-    p.tokens = a->tokens * (a->epochs > 0 ? a->epochs : 1);
-    p.flops = p.flops_token * p.tokens;
-    p.tokens_step = (double)batch * (double)context * (double)a->accumulate * (double)a->cut.data;
-    p.steps = ceil(p.tokens / p.tokens_step);
-    add_parts(a, &w, &p);
-    p.bound = largest(&p);
-    struct sp_terms t = sp_terms_of(w.waiting_s / w.arithmetic_s, &a->machine.device, p.peak_flops, sp_ask_devices(a));
-    double learned = sp_efficiency_slowness(&sp_efficiency_published, &t) * (1 + p.flops_again) * (a->method == SP_METHOD_QLORA ? QLORA : 1);
-    double ideal = p.part_s[SP_TIME_ARITHMETIC] / (1 + p.flops_again), slowness = fmax(learned, sum_of_parts(&p) / ideal / ADVANCING.likely);
-    set_figures(a, slowness, sp_efficiency_published.spread * (was_seen(a) ? 1 : UNSEEN_JOB), &p);
-    explain_it(explain, a, &t, &w, slowness, &p);
-    *out = p;
+    struct sp_peak rate;
+    TRY(count_work(a, &rate, &w, err));
+    *out = plan_of(a, &w, rate, explain);
     return SP_OK;
 }
 
 /* ---- a deadline ---- */
 
-static enum sp_status on_copies(const struct sp_ask *a, int64_t copies, struct sp_time_plan *out, struct sp_err *err)
+struct copies { const struct sp_ask *a; struct sp_work w; struct sp_peak rate; int64_t one; };
+
+static struct sp_time_plan on_copies(const struct copies *c, int64_t copies)
 {
-    struct sp_ask b = *a;
+    struct sp_ask b = *c->a;
     b.cut.data = copies;
-    b.machine.device.count = (int)(copies * b.cut.tensor * b.cut.pipeline * b.cut.context);
-    return sp_plan_time(&b, out, NULL, err);
+    b.machine.device.count = (int)(copies * c->one);
+    return plan_of(&b, &c->w, c->rate, NULL);
 }
 
 enum sp_status sp_plan_deadline(const struct sp_ask *a, double deadline_s, int64_t *devices, struct sp_time_plan *out, struct sp_err *err)
 {
-    int64_t one = a->cut.tensor * a->cut.pipeline * a->cut.context, low = 0, high = 1; /* low copies are too few */
-    struct sp_time_plan p;
+    struct copies c = { .a = a, .one = a->cut.tensor * a->cut.pipeline * a->cut.context };
+    int64_t low = 0, high = 1; /* low copies are too few */
     if (!(deadline_s > 0)) {
         sp_fail(err, SP_USAGE, "a deadline of %g seconds leaves no time", deadline_s);
         return sp_remedy(err, "give it a day or more");
     }
-    for (;; low = high, high *= 2) {
-        if ((double)(high * one) > DEADLINE_DEVICES_MAX) {
-            sp_fail(err, SP_LIMIT, "not even %g devices are likely to be done in time", DEADLINE_DEVICES_MAX);
-            return sp_remedy(err, "take a later deadline, fewer tokens or a smaller model");
-        }
-        TRY(on_copies(a, high, &p, err));
-        if (p.run_s.likely <= deadline_s)
-            break;
+    TRY(count_work(a, &c.rate, &c.w, err));
+    for (; (double)(high * c.one) <= DEADLINE_DEVICES_MAX && on_copies(&c, high).run_s.likely > deadline_s; high *= 2)
+        low = high;
+    if ((double)(high * c.one) > DEADLINE_DEVICES_MAX) {
+        sp_fail(err, SP_LIMIT, "not even %g devices are likely to be done in time", DEADLINE_DEVICES_MAX);
+        return sp_remedy(err, "take a later deadline, fewer tokens or a smaller model");
     }
     while (high - low > 1) {
         int64_t mid = low + (high - low) / 2;
-        TRY(on_copies(a, mid, &p, err));
-        if (p.run_s.likely <= deadline_s)
+        if (on_copies(&c, mid).run_s.likely <= deadline_s)
             high = mid;
         else
             low = mid;
     }
-    TRY(on_copies(a, high, &p, err));
-    *devices = high * one;
+    *devices = high * c.one;
     if (out)
-        *out = p;
+        *out = on_copies(&c, high);
     return SP_OK;
 }
