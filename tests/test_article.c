@@ -185,6 +185,29 @@ static void test_inputs_move(void **state)
     near(said("money", "first_follows"), 0, 0, "at twice the price 2.41 million follows"); /* a sentence is made, not stored */
 }
 
+/* What physics says is counted, and holds the published runs; the rule of thumb isn't near either. */
+static void test_physical(void **state)
+{
+    (void)state;
+    struct sp_article_input in = usual();
+    OK(sp_article_make(&in, &a, &err));
+    for (int m = 0; m < a.models; m++)
+        for (int q = 0; q < SP_ARTICLE_QUANTITIES; q++) {
+            const struct sp_figure *f = &a.cell[m][q].physical;
+            assert_true(f->how != SP_HOW_UNKNOWN && f->low > 0 && f->low <= f->likely && f->likely <= f->high);
+        }
+    static const int held[] = { SP_ARTICLE_GPU_DAYS, SP_ARTICLE_ENERGY, SP_ARTICLE_TOKENS };
+    for (size_t i = 0; i < SP_COUNT(held); i++) {
+        const struct sp_article_cell *c = &a.cell[SP_ARTICLE_GPT35][held[i]];
+        assert_true(c->published >= c->physical.low && c->published <= c->physical.high);
+    }
+    near(a.cell[SP_ARTICLE_GPT35][SP_ARTICLE_PF_DAYS].physical.likely, 3640, 0.03 * 3640, "effort of GPT-3, counted"); /* Brown et al. 2020, 6 N D */
+    near(log(a.a100_hours.likely / 184320), 0, log(1.3), "A100-hours of Llama 2 7B over the published");
+    assert_true(a.cell[SP_ARTICLE_LLAMA2][SP_ARTICLE_GPU_DAYS].physical.low > 100 * cell(SP_ARTICLE_LLAMA2, SP_ARTICLE_GPU_DAYS));
+    for (int i = 0; i < SP_ARTICLE_OPTIMALS; i++)
+        near(log(a.optimal[i].by_law / a.optimal[i].optimal), 0, log(1.4), "tokens by the law over 20 a parameter");
+}
+
 static void test_own_model_and_refusal(void **state)
 {
     (void)state;
@@ -194,6 +217,14 @@ static void test_own_model_and_refusal(void **state)
     assert_int_equal(a.models, 4);
     for (int q = 0; q < SP_ARTICLE_QUANTITIES; q++)
         near(cell(SP_ARTICLE_OWN, q), cell(SP_ARTICLE_LLAMA2, q), 1e-9, sp_article_rows[q].key);
+    in.parameters = 50; /* too small to have a shape: its cells stand, and a sentence says why there is no more */
+    OK(sp_article_make(&in, &a, &err));
+    near(cell(SP_ARTICLE_OWN, SP_ARTICLE_NEEDED), 1, 0, "GPUs of a very small model");
+    assert_int_equal(a.cell[SP_ARTICLE_OWN][SP_ARTICLE_DAYS].physical.how, SP_HOW_UNKNOWN);
+    bool found = false;
+    for (int i = 0; i < a.notes; i++)
+        found |= !strcmp(a.note[i].key, "own");
+    assert_true(found);
     in.usable_gb = 33;
     assert_int_equal(sp_article_make(&in, &a, &err), SP_USAGE);
     assert_non_null(strstr(err.what, "usable"));
@@ -214,6 +245,6 @@ static void test_number(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_cells),       cmocka_unit_test(test_tables),  cmocka_unit_test(test_sentences),
-                                        cmocka_unit_test(test_inputs_move), cmocka_unit_test(test_own_model_and_refusal), cmocka_unit_test(test_number) };
+                                        cmocka_unit_test(test_inputs_move), cmocka_unit_test(test_own_model_and_refusal), cmocka_unit_test(test_number), cmocka_unit_test(test_physical) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

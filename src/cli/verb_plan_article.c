@@ -62,8 +62,8 @@ static json_t *optimals_json(const struct sp_article *a)
 {
     json_t *list = json_array();
     for (int i = 0; list && i < SP_ARTICLE_OPTIMALS; i++)
-        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f}", "model", a->optimal[i].name, "parameters", a->optimal[i].parameters, "optimal_tokens",
-                                              a->optimal[i].optimal, "trained_tokens", a->optimal[i].trained));
+        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f, s:f}", "model", a->optimal[i].name, "parameters", a->optimal[i].parameters, "optimal_tokens",
+                                              a->optimal[i].optimal, "law_tokens", a->optimal[i].by_law, "trained_tokens", a->optimal[i].trained));
     return list;
 }
 
@@ -83,6 +83,8 @@ static json_t *notes_json(const struct sp_article *a)
 
 static int decimals(double v, const char *key)
 {
+    if (fabs(v) > 0 && fabs(v) < 0.1)
+        return (int)fmin(9, ceil(-log10(fabs(v))) + 1);
     if (!strcmp(key, "days"))
         return 2;
     return !strcmp(key, "money_eur") && fabs(v) < 1e6 ? 2 : fabs(v) < 100 && fabs(v - round(v)) > 0.005 ? 1 : 0;
@@ -104,7 +106,9 @@ static void show_cell(const struct sp_article *a, int m, int q)
         snprintf(off, sizeof off, "=");
     else if (c->printed.step > 0)
         sp_format(off, sizeof off, "%+.2f %%", 100 * (c->printed.value / c->computed - 1));
-    if (c->physical.how != SP_HOW_UNKNOWN)
+    if (c->physical.how != SP_HOW_UNKNOWN && c->physical.high <= c->physical.low)
+        shown(c->physical.likely, true, r->key, range, sizeof range);
+    else if (c->physical.how != SP_HOW_UNKNOWN)
         snprintf(range, sizeof range, "%s to %s", shown(c->physical.low, true, r->key, low, sizeof low), shown(c->physical.high, true, r->key, high, sizeof high));
     printf("  %-20s %-9s %15s %15s %9s %25s %13s\n", r->label, r->unit, shown(c->computed, true, r->key, computed, sizeof computed),
            shown(c->printed.value, c->printed.step > 0, r->key, printed, sizeof printed), off, range,
@@ -114,14 +118,23 @@ static void show_cell(const struct sp_article *a, int m, int q)
                100 * (c->printed_too.value / c->computed - 1));
 }
 
+/* One source often stands behind several cells. */
+static bool is_new_source(const struct sp_article_cell *c, int q)
+{
+    for (int k = 0; k < q; k++)
+        if (c[k].source == c[q].source)
+            return false;
+    return c[q].source;
+}
+
 static void show_model(const struct sp_article *a, int m)
 {
     printf("\n%s\n  %-20s %-9s %15s %15s %9s %25s %13s\n", a->name[m], "", "", "rule of thumb", "article prints", "off", "physical estimate", "published");
     for (int q = 0; q < SP_ARTICLE_QUANTITIES; q++)
         show_cell(a, m, q);
     for (int q = 0; q < SP_ARTICLE_QUANTITIES; q++)
-        if (a->cell[m][q].source && (!q || a->cell[m][q].source != a->cell[m][q - 1].source))
-            printf("  published %s: %s\n", sp_article_rows[q].label, a->cell[m][q].source);
+        if (is_new_source(a->cell[m], q))
+            printf("  published: %s\n", a->cell[m][q].source);
 }
 
 static void show_tables(const struct sp_article *a)
@@ -135,11 +148,11 @@ static void show_tables(const struct sp_article *a)
         printf("  %-6s %6g  %8s  %8d  %7g GB  %7g GB%s\n", f->name, f->bytes, exponent, f->fraction, f->stored_gb, f->trained_gb,
                f->exponent ? "" : "   (a sign and bits of value)");
     }
-    printf("\nCompute-optimal tokens, %g a parameter\n  %-16s %12s %12s\n", a->in.tokens_per_parameter, "", "optimal", "trained on");
+    printf("\nCompute-optimal tokens, %g a parameter\n  %-16s %12s %14s %12s\n", a->in.tokens_per_parameter, "", "optimal", "by a law", "trained on");
     for (int i = 0; i < SP_ARTICLE_OPTIMALS; i++) {
-        char optimal[32], trained[32];
-        printf("  %-16s %12s %12s\n", a->optimal[i].name, sp_show_number(a->optimal[i].optimal, optimal, sizeof optimal),
-               sp_show_number(a->optimal[i].trained, trained, sizeof trained));
+        char optimal[32], law[32], trained[32];
+        printf("  %-16s %12s %14s %12s\n", a->optimal[i].name, sp_show_number(a->optimal[i].optimal, optimal, sizeof optimal),
+               sp_show_number(a->optimal[i].by_law, law, sizeof law), sp_show_number(a->optimal[i].trained, trained, sizeof trained));
     }
 }
 

@@ -15,7 +15,6 @@
 
 #include "../kernel/kernel.h"
 
-static const double PF_DAY = 86400e15; /* FLOP of a petaflop/s-day */
 
 #define AT(field) offsetof(struct sp_article_input, field)
 const struct sp_option sp_article_options[] = {
@@ -78,7 +77,7 @@ static const struct model {
       { { SP_ARTICLE_TOKENS, 2000, TOUVRON }, { SP_ARTICLE_GPU_DAYS, 7680, TOUVRON }, { SP_ARTICLE_ENERGY, 73728, TOUVRON_W } } },
 };
 static const struct sp_article_optimal optimals[SP_ARTICLE_OPTIMALS] = {
-    { "Chinchilla 70B", 70e9, 0, 1.4e12 }, { "LLaMA-65B", 65e9, 0, 1.4e12 }, { "GPT-3 175B", 175e9, 0, 300e9 },
+    { "Chinchilla 70B", 70e9, 0, 0, 1.4e12 }, { "LLaMA-65B", 65e9, 0, 0, 1.4e12 }, { "GPT-3 175B", 175e9, 0, 0, 300e9 },
 };
 
 bool sp_article_agrees(double computed, struct sp_article_print printed)
@@ -261,6 +260,7 @@ enum sp_status sp_article_make(const struct sp_article_input *in, struct sp_arti
         a.optimal[i] = optimals[i];
         a.optimal[i].optimal = optimals[i].parameters * in->tokens_per_parameter;
     }
+    TRY(sp_article_physical(&a, err));
     sp_article_notes(&a);
     *out = a;
     return SP_OK;

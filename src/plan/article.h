@@ -40,7 +40,8 @@ struct sp_article_cell {
 extern const struct sp_article_row { const char *key, *label, *unit, *formula; } sp_article_rows[SP_ARTICLE_QUANTITIES];
 
 struct sp_article_format { const char *name; double bytes; int exponent, fraction; double stored_gb, trained_gb; }; /* of 1e9 parameters */
-struct sp_article_optimal { const char *name; double parameters, optimal, trained; };                             /* tokens             */
+/* Tokens: by the rule, by the planner's default scaling law, and what it was trained on. */
+struct sp_article_optimal { const char *name; double parameters, optimal, by_law, trained; };
 enum { SP_ARTICLE_FORMATS = 4, SP_ARTICLE_OPTIMALS = 3, SP_ARTICLE_NOTES_MAX = 16, SP_ARTICLE_VALUES_MAX = 6 };
 struct sp_article_note {
     const char *key;
@@ -55,6 +56,7 @@ struct sp_article {
     struct sp_article_cell cell[SP_ARTICLE_MODELS][SP_ARTICLE_QUANTITIES];
     struct sp_article_format format[SP_ARTICLE_FORMATS];
     struct sp_article_optimal optimal[SP_ARTICLE_OPTIMALS];
+    struct sp_figure a100_hours;   /* physical estimate of Llama 2 7B on A100s, the devices it was published for */
     int notes;
     struct sp_article_note note[SP_ARTICLE_NOTES_MAX];
 };

@@ -169,10 +169,29 @@ static void note_energy(struct sp_article *a)
     with(n, "times", c->published / c->computed);
 }
 
+static void note_physical(struct sp_article *a)
+{
+    const struct sp_article_cell *c = &a->cell[0][SP_ARTICLE_GPU_DAYS];
+    double hours = a->cell[2][SP_ARTICLE_GPU_DAYS].published * 24;
+    struct sp_article_note *n =
+        note(a, "physical", "Counted from the models and the efficiency of published runs it is %s to %s V100-days for the largest (published %s) and %s to %s A100-hours for Llama 2 7B "
+             "(published %s).", N(c->physical.low, 0), N(c->physical.high, 0), N(c->published, 0), N(a->a100_hours.low, 0), N(a->a100_hours.high, 0), N(hours, 0));
+    with(n, "gpu_days_low", c->physical.low);
+    with(n, "gpu_days_high", c->physical.high);
+    with(n, "a100_hours_low", a->a100_hours.low);
+    with(n, "a100_hours_likely", a->a100_hours.likely);
+    with(n, "a100_hours_high", a->a100_hours.high);
+}
+
+void sp_article_cannot(struct sp_article *a, const char *why)
+{
+    note(a, "own", "Of a model of your own there is no physical estimate: %s.", why);
+}
+
 static void (*const notes[])(struct sp_article *a) = {
-    note_practical, note_money, note_square, note_rounding, note_unit, note_utilisation, note_epochs, note_bytes, note_llama, note_energy,
+    note_practical, note_money, note_square, note_rounding, note_unit, note_utilisation, note_epochs, note_bytes, note_llama, note_energy, note_physical,
 };
-_Static_assert(SP_COUNT(notes) <= SP_ARTICLE_NOTES_MAX, "room for every note");
+_Static_assert(SP_COUNT(notes) < SP_ARTICLE_NOTES_MAX, "room for every note, and one of one's own model");
 
 void sp_article_notes(struct sp_article *a)
 {
