@@ -111,6 +111,8 @@ gives 0 plan optimal --flops 1e21; says out "tokens a parameter"; says out "hoff
 gives 0 plan optimal --flops 1e15; says out "WARNING: .*extrapolation"
 gives 0 plan optimal --parameters 7G --tokens 2T --served 2T --unique 1T --explain; says out "over-trained"; says out "C = 6 N D"
 gives 0 plan optimal --loss 2.2 --unique 5G --json; says out '"schema": "sparsam.plan-optimal/1"'; parses
+gives 0 plan optimal --days 7 --on "a100*8" --mfu 0.4; says out "days is the tightest"; says out "1344 device hours"
+gives 2 plan optimal --days 7 --on "a1000000" --mfu 0.4; says err "a1000000"
 gives 2 plan optimal; says err "no budget"; says err "--flops"
 gives 2 plan optimal --flops -3; says err "flops"
 gives 2 plan optimal --loss 1; says err "1.817"

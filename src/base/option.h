@@ -32,7 +32,7 @@ struct sp_option {
     double min, max, fallback;     /* CHOICE: fallback is the index              */
     const char *fallback_text;     /* TEXT: may be NULL                          */
     const char *const *choices;    /* NULL-terminated                            */
-    const char *unit, *group, *help; /* group: heading in --help                 */
+    const char *unit, *group, *help; /* group: heading in --help; NULL: as the row before */
 };
 
 /* Several tables may describe one struct or several: a set is a list of pairs. */

@@ -72,15 +72,18 @@ static struct sp_text describe(const struct sp_option *o)
     return t;
 }
 
-static bool same_group(const struct sp_option *a, const struct sp_option *b)
+/* A row without a heading stands under that of the row before it. */
+static const char *group_of(const struct sp_option *table, const struct sp_option *o)
 {
-    return !strcmp(a->group ? a->group : "Options", b->group ? b->group : "Options");
+    while (!o->group && o > table)
+        o--;
+    return o->group ? o->group : "Options";
 }
 
 static bool group_begins(const struct sp_option *table, const struct sp_option *o)
 {
     for (const struct sp_option *p = table; p < o; p++)
-        if (same_group(p, o))
+        if (!strcmp(group_of(table, p), group_of(table, o)))
             return false;
     return true;
 }
@@ -92,9 +95,9 @@ static void each_group(const struct sp_option *table, FILE *out, void (*heading)
     for (const struct sp_option *g = table; g->name; g++) {
         if (!group_begins(table, g))
             continue;
-        heading(out, g->group ? g->group : "Options");
+        heading(out, group_of(table, g));
         for (const struct sp_option *o = g; o->name; o++)
-            if (same_group(o, g))
+            if (!strcmp(group_of(table, o), group_of(table, g)))
                 row(out, o);
     }
 }

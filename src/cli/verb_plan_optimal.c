@@ -4,13 +4,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "../plan/ask.h"
+#include "../catalog/catalog.h"
 #include "../plan/fit.h"
 #include "verb.h"
 
 struct optimal_options {
     struct sp_budget budget;
-    const char *law, *rewrite, *out;
+    const char *on, *law, *rewrite, *out;
     double unique, served, parameters, tokens, loss;
     bool explain;
 };
@@ -24,7 +24,9 @@ static const struct sp_option optimal_options[] = {
     { .name = "money", .kind = SP_OPT_REAL, .at = AT(budget.money), .min = 0, .max = LARGEST, .help = "with --price; both in the same currency" },
     { .name = "energy", .kind = SP_OPT_REAL, .at = AT(budget.energy_kwh), .min = 0, .max = LARGEST, .unit = "kWh", .help = "with --watts" },
     { .name = "days", .kind = SP_OPT_REAL, .at = AT(budget.days), .min = 0, .max = LARGEST, .unit = "days", .help = "with --devices" },
-    { .name = "devices", .kind = SP_OPT_REAL, .at = AT(budget.devices), .min = 0, .max = 1e7, .group = "What it is trained on", .help = "how many" },
+    { .name = "on", .kind = SP_OPT_TEXT, .at = AT(on), .group = "What it is trained on", .unit = "MACHINE",
+      .help = "a100-80gb*8, rtx-4090, p4d.24xlarge: gives devices, peak and, where known, price unless they are set" },
+    { .name = "devices", .kind = SP_OPT_REAL, .at = AT(budget.devices), .min = 0, .max = 1e7, .help = "how many" },
     { .name = "peak", .kind = SP_OPT_REAL, .at = AT(budget.peak_flops), .min = 0, .max = 1e18, .unit = "FLOP/s", .help = "of a device (312T: A100 in bf16)" },
     { .name = "mfu", .kind = SP_OPT_REAL, .at = AT(budget.utilisation), .min = 0, .max = 1, .help = "share of the peak that training reaches (0.4)" },
     { .name = "price", .kind = SP_OPT_REAL, .at = AT(budget.price), .min = 0, .max = 1e6, .help = "of a device for an hour" },
@@ -46,7 +48,8 @@ static const struct sp_option optimal_options[] = {
 
 struct optimal {
     const struct optimal_options *o;
-    const char *currency;
+    char currency[4];
+    struct sp_budget budget;       /* completed                             */
     struct sp_law law;
     double flops, outside;
     enum sp_budget_limit tightest;
@@ -96,6 +99,34 @@ static void warn_outside(struct optimal *k)
                        l->covariance[0][0] > 0 ? "; ranges are borrowed from the fit of the Chinchilla runs" : " with it, so that no range says it");
 }
 
+/* What the catalogue knows of --on: the dense 16-bit peak (f32 where there is no other), the number, the rent. */
+static enum sp_status find_device(struct optimal *k, struct sp_err *err)
+{
+    struct sp_machine m = { 0 };
+    struct sp_catalog *facts;
+    struct sp_budget *b = &k->budget;
+    const struct sp_device *d = &m.device;
+    if (!k->o->on)
+        return SP_OK;
+    TRY(sp_catalog_open(&facts, err));
+    enum sp_status st = sp_catalog_place(facts, k->o->on, &m, err);
+    sp_catalog_free(facts);
+    TRY(st);
+    double count = d->count > 0 ? d->count : 1, peak = d->flops_16 > 0 ? d->flops_16 : d->flops_f32;
+    if (!(b->peak_flops > 0))
+        b->peak_flops = peak;
+    if (!(b->devices > 0))
+        b->devices = count;
+    if (!(b->price > 0) && m.price_per_hour > 0) {
+        b->price = m.price_per_hour / count;
+        snprintf(k->currency, sizeof k->currency, "%.3s", m.currency);
+    }
+    if (b->peak_flops > 0)
+        return SP_OK;
+    sp_fail(err, SP_USAGE, "--on %s: its peak isn't known", k->o->on);
+    return sp_remedy(err, "--peak FLOP/s gives it");
+}
+
 /* What is asked about: a budget, or two sizes, or a loss; flops follow. */
 static enum sp_status find_flops(struct optimal *k, struct sp_err *err)
 {
@@ -109,7 +140,7 @@ static enum sp_status find_flops(struct optimal *k, struct sp_err *err)
     else if (o->loss > 0)
         k->flops = sp_law_cheapest(&k->law, o->loss).flops;
     else
-        TRY(sp_budget_flops(&o->budget, &k->flops, &hours, &k->tightest, err));
+        TRY(sp_budget_flops(&k->budget, &k->flops, &hours, &k->tightest, err));
     if (isfinite(k->flops))
         return SP_OK;
     sp_fail(err, SP_USAGE, "--loss %.4g: by the law \"%s\" no model gets below %.4g, however large", o->loss, k->law.name, k->law.E);
@@ -119,6 +150,7 @@ static enum sp_status find_flops(struct optimal *k, struct sp_err *err)
 static enum sp_status find_out(struct optimal *k, struct sp_err *err)
 {
     TRY(sp_law_open(&k->law, k->o->law, err));
+    TRY(find_device(k, err));
     TRY(find_flops(k, err));
     warn_outside(k);
     k->best = sp_law_best(&k->law, k->flops);
@@ -148,13 +180,13 @@ static const char *count_range(const struct sp_figure *f, char *buf, size_t cap)
 /* Hours, days, money, energy of so many FLOP, as far as the device is known. */
 static void show_spent(const struct optimal *k, double flops)
 {
-    const struct sp_budget *b = &k->o->budget;
+    const struct sp_budget *b = &k->budget;
     char t[32];
     if (!(b->peak_flops > 0 && b->utilisation > 0))
         return;
     double hours = flops / (3600 * b->peak_flops * b->utilisation);
     printf("That takes %.4g device hours", hours);
-    if (b->devices > 0)
+    if (b->devices > 1)
         printf(", %s on %g devices", sp_show_time(3600 * hours / b->devices, t, sizeof t), b->devices);
     if (b->price > 0)
         printf(", %.4g %s", hours * b->price, k->currency);
@@ -378,7 +410,7 @@ static json_t *answer(const struct optimal *k)
                           k->flops, "outside_decades", k->outside, "best", "parameters", sp_figure_json(&k->parameters), "tokens", sp_figure_json(&k->tokens),
                           "tokens_per_parameter", sp_figure_json(&k->ratio), "loss", sp_figure_json(&k->loss), "rule_of_20", point_json(&t), "laws", laws_json(k), "advice",
                           "batch_tokens", batch, "learning_rate", rate, "warnings", k->warning.n ? k->warning.at : "");
-    const struct sp_budget *b = &k->o->budget;
+    const struct sp_budget *b = &k->budget;
     if (j && b->peak_flops > 0 && b->utilisation > 0)
         json_object_set_new(j, "device_hours", json_real(k->flops / (3600 * b->peak_flops * b->utilisation)));
     if (j)
@@ -445,7 +477,12 @@ static enum sp_status rewrite_recipe(const struct optimal *k, bool tell, struct 
 
 static enum sp_status optimal_run(struct verb_call *call, struct sp_err *err)
 {
-    struct optimal k = { .o = call->options, .currency = call->common.place.currency };
+    struct optimal k = { .o = call->options };
+    const struct sp_recipe_place *place = &call->common.place;
+    k.budget = k.o->budget;
+    if (!(k.budget.price > 0) && place->price_per_hour > 0) /* of all devices together */
+        k.budget.price = place->price_per_hour / fmax(1, k.budget.devices);
+    snprintf(k.currency, sizeof k.currency, "%.3s", place->currency ? place->currency : "EUR");
     enum sp_status st = find_out(&k, err);
     if (!st && call->common.json) {
         sp_json_begin();
@@ -471,8 +508,8 @@ const struct verb sp_verb_plan_optimal = {
             "given (--served), a choice already made (--parameters, --tokens), a loss (--loss).\n"
             "\n"
             "  sparsam plan optimal --flops 1e21\n"
-            "  sparsam plan optimal --money 5000 --price 2 --peak 312T --mfu 0.4\n"
-            "  sparsam plan optimal --days 7 --devices 8 --peak 989T --mfu 0.4 --unique 10G\n"
+            "  sparsam plan optimal --money 5000 --price 2 --on a100 --mfu 0.4\n"
+            "  sparsam plan optimal --days 7 --on h100*8 --mfu 0.4 --unique 10G\n"
             "  sparsam plan optimal --parameters 13G --tokens 2T --served 2T\n"
             "  sparsam plan optimal --law law.json --loss 3.2\n"
             "  sparsam plan optimal --law law.json --flops 1e16 --rewrite small.yaml --out best.yaml\n",

@@ -5,7 +5,7 @@
  * out of A and alpha, B and beta, so that few steps suffice.  Starts: for each pair of
  * exponents on a grid the other three numbers enter linearly (variable projection,
  * Golub & Pereyra 1973); the best pairs descend.  The bootstrap draws runs with
- * replacement and begins at the fit.
+ * replacement, and begins at the fit and at one start of its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <nlopt.h>
@@ -14,7 +14,7 @@
 
 #include "fit.h"
 
-enum { EXPONENTS = 14, DESCENTS = 12, STEPS_MAX = 2000, ROUNDS_MAX = 6, N = SP_LAW_NUMBERS };
+enum { EXPONENTS = 14, DESCENTS = 12, COARSE = 3, STEPS_MAX = 2000, ROUNDS_MAX = 6, AGAIN_MAX = 2, N = SP_LAW_NUMBERS };
 static const double exponents[EXPONENTS] = { 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1, 1.4, 2 };
 #define DELTA 1e-3
 #define SMALLEST 1e-4              /* a share of the loss that least squares makes of what it would have negative */
@@ -129,20 +129,28 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double search(struct problem *k, double t[N], struct sp_fit *f)
+/* Of every stride-th pair of exponents, the best first. */
+static int starts_of(struct problem *k, int stride, struct start start[EXPONENTS * EXPONENTS])
 {
-    struct start start[EXPONENTS * EXPONENTS];
-    double best = INFINITY;
-    for (int i = 0; i < EXPONENTS; i++)
-        for (int j = 0; j < EXPONENTS; j++) {
-            struct start *s = &start[f->starts];
+    int n = 0;
+    for (int i = 0; i < EXPONENTS; i += stride)
+        for (int j = 0; j < EXPONENTS; j += stride) {
+            struct start *s = &start[n];
             if (k->tied && i != j)
                 continue;
             start_at(k->p, exponents[i], exponents[j], s->t);
             s->value = objective(N, s->t, NULL, k);
-            f->starts++;
+            n++;
         }
-    qsort(start, (size_t)f->starts, sizeof *start, by_value);
+    qsort(start, (size_t)n, sizeof *start, by_value);
+    return n;
+}
+
+static double search(struct problem *k, double t[N], struct sp_fit *f)
+{
+    struct start start[EXPONENTS * EXPONENTS];
+    double best = INFINITY;
+    f->starts = starts_of(k, 1, start);
     f->descents = f->starts < DESCENTS ? f->starts : DESCENTS;
     for (int i = 0; i < f->descents; i++) {
         double value = descend(k, start[i].t, ROUNDS_MAX);
@@ -154,6 +162,17 @@ static double search(struct problem *k, double t[N], struct sp_fit *f)
     if (k->tied)
         t[SP_LAW_BETA] = t[SP_LAW_ALPHA];
     return best;
+}
+
+/* From t, and from the best of a coarser grid: another valley may be the deeper one for other runs. */
+static void search_again(struct problem *k, double t[N])
+{
+    struct start start[EXPONENTS * EXPONENTS];
+    starts_of(k, COARSE, start);
+    if (descend(k, start[0].t, AGAIN_MAX) < descend(k, t, AGAIN_MAX))
+        memcpy(t, start[0].t, N * sizeof *t);
+    if (k->tied)
+        t[SP_LAW_BETA] = t[SP_LAW_ALPHA];
 }
 
 /* ---- points and laws ---- */
@@ -287,9 +306,7 @@ static void resample(void *arg, int64_t task, int thread)
     k.evaluations = 0;
     draw(b->all, &random, &p);
     memcpy(t, b->begin, sizeof t);
-    descend(&k, t, 2);
-    if (k.tied)
-        t[SP_LAW_BETA] = t[SP_LAW_ALPHA];
+    search_again(&k, t);
     plain(b->all, t, b->number[task]);
     b->evaluations[task] = k.evaluations;
     sp_free(p.x);
