@@ -320,9 +320,19 @@ static void experts_that_are_read(void **u)
     assert_true(fabs((bytes[1] - bytes[0]) / more - 1) < 0.01);
 }
 
-/* What has no kernel is refused in a sentence, before memory is taken for it. */
+/* What has no kernel is refused in a sentence, before memory is taken for it; so is what doesn't go on with a text. */
 static void counted_only_is_said(void **u)
 {
+    static const char *const planned[] = { "deepseek-v3", "mixtral-8x7b", "bloom-560m", "mpt-7b", "gpt-oss-20b", "t5-base", "bert-base" };
+    static const char *const run[] = { "llama-3-8b", "qwen3-8b", "gemma-2-9b", "gemma-3-1b", "pythia-1b", "gpt-j-6b", "falcon-7b", "opt-350m", "phi-2" };
+    for (size_t i = 0; i < SP_COUNT(planned); i++) {
+        struct sp_model_config p = config_of(planned[i]);
+        assert_int_equal(sp_model_check_runs(&p, &err), SP_UNSUPPORTED);
+    }
+    for (size_t i = 0; i < SP_COUNT(run); i++) {
+        struct sp_model_config p = config_of(run[i]);
+        OK(sp_model_check_runs(&p, &err));
+    }
     struct sp_model_config c = config_of("deepseek-v3");
     struct sp_serve_shape s = { .batch = 1, .cache = 16, .compute = SP_BF16, .stored = SP_BF16, .cached = SP_BF16 };
     struct sp_machine m;

@@ -25,6 +25,20 @@ const char *sp_model_type(const struct sp_model_config *c)
     return c->kind ? c->kind->type : sp_family_name(c->family);
 }
 
+enum sp_status sp_model_check_runs(const struct sp_model_config *c, struct sp_err *err)
+{
+    const char *why = c->full                                      ? "it fills in masked words"
+                      : c->family == SP_FAMILY_T5                  ? "no kernel adds a bias to attention's scores"
+                      : c->experts                                 ? "no kernel runs a mixture of experts"
+                      : c->kv_rank                                 ? "no kernel runs latent attention"
+                      : c->positions == SP_POSITIONS_ALIBI || c->sinks ? "no kernel adds a bias to attention's scores"
+                      : c->rope_scaling == SP_SCALING_OTHER        ? "its scaling of rotary positions isn't known" : NULL;
+    if (!why)
+        return SP_OK;
+    sp_fail(err, SP_UNSUPPORTED, "a %s model can be planned, but neither trained nor run yet: %s", sp_model_type(c), why);
+    return sp_remedy(err, "sparsam plan counts what it costs");
+}
+
 const char *sp_family_name(enum sp_family f)
 {
     const struct sp_arch *a = sp_arch_of(f);

@@ -109,6 +109,8 @@ struct sp_build {
     sp_ref loss;                   /* out: what sp_graph_grad takes (TRAIN)                   */
 };
 enum sp_status sp_model_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b, struct sp_err *err);
+/* SP_UNSUPPORTED with a sentence where it can only be counted, or does something else than go on with a text. */
+enum sp_status sp_model_check_runs(const struct sp_model_config *c, struct sp_err *err);
 /* Exact, from the graph. */
 enum sp_status sp_model_parameters(const struct sp_model_config *c, int64_t *out, struct sp_err *err);
 /* Those a token meets: of experts only the chosen ones. */

@@ -140,6 +140,8 @@ enum sp_status sp_weights_open(struct sp_weights *w, const char *path, struct sp
 {
     struct sp_weights n = { 0 };
     enum sp_status st = open_any(&n, path, err);
+    if (!st && (st = sp_model_check_runs(&n.config, err)))
+        sp_where(err, "%s", path);
     if (st) {
         sp_weights_close(&n);
         return st;

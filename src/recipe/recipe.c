@@ -212,6 +212,7 @@ enum sp_status sp_recipe_config(const struct sp_recipe *r, int64_t vocab, struct
                                  .activation = m->family == SP_FAMILY_LLAMA ? SP_SILU : SP_GELU };
     if (m->path) {
         TRY(sp_model_config_read(&c, m->path, err));
+        TRY(sp_model_check_runs(&c, err));
         if (vocab > c.vocab) {
             sp_fail(err, SP_USAGE, "the tokenizer has %lld tokens, the model of %s only %lld", (long long)vocab, m->path, (long long)c.vocab);
             return sp_remedy(err, "--tokenizer names the one that belongs to the model");

@@ -36,9 +36,8 @@ static enum sp_status runnable(const struct sp_job *j, struct sp_err *err)
     for (int i = 0; i < SP_RUNS; i++)
         for (int k = 0; j->has[i] && k < j->program[i].n; k++)
             if (!j->program[i].step[k].kernel) {
-                sp_fail(err, SP_UNSUPPORTED, "a %s model can be planned but not run: its %s program has steps that no kernel computes",
-                        sp_model_type(&j->config), sp_run_names[i]);
-                return sp_remedy(err, "experts, latent attention and positions by distance are counted only");
+                TRY(sp_model_check_runs(&j->config, err));
+                return sp_fail(err, SP_UNSUPPORTED, "program %s holds a step that can only be counted", sp_run_names[i]);
             }
     return SP_OK;
 }
