@@ -195,7 +195,7 @@ headers:                                 ## every header compiles alone
 shape:                                   ## how long functions and files are
 	@tools/shape.sh
 catalog:                                 ## facts in catalog/*.csv to C
-	@if [ -x tools/catalog.sh ]; then tools/catalog.sh && tools/models.sh; else echo "catalog: no facts are compiled in yet"; fi
+	@if [ -x tools/catalog.sh ]; then tools/catalog.sh; else echo "catalog: no facts are compiled in yet"; fi
 setup:                                   ## installs what packages.txt names
 	@tools/setup.sh
 clean:                                   ## removes everything built

@@ -179,8 +179,8 @@ static void asking_by_name(void **u)
 
 static void own_rows_stand_first(void **u)
 {
-    static const char rows[] = "name,aliases,config,parameters,active,source,looked_up\n"
-                               "gpt2,mine,\"{\"\"model_type\"\":\"\"gpt2\"\",\"\"n_layer\"\":3}\",,,here,file\n";
+    static const char rows[] = "config,name,aliases\n"
+                               "\"{\"\"model_type\"\":\"\"gpt2\"\",\"\"n_layer\"\":3}\",gpt2,mine\n";
     char folder[] = "/tmp/sparsam-test-XXXXXX", path[64];
     struct sp_models *m = NULL;
     (void)u;

@@ -13,18 +13,31 @@ table() {
         echo '#include "inner.h"'
         echo
         echo "const struct $2 $3[] = {"
-        awk -F, -v spec="$4" '
+        awk -v spec="$4" '
             function q(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\"" }
             function n(s) { return s == "" ? "0" : s }
-            NR == 1 { columns = NF; next }
-            NF != columns { print FILENAME " line " NR ": " NF " fields, " columns " are wanted" > "/dev/stderr"; exit 1 }
+            # fields of a line, quoted where they hold commas; a quote within is doubled
+            function cut(s,    i, c, at, within) {
+                at = 1; field[1] = ""
+                for (i = 1; i <= length(s); i++) {
+                    c = substr(s, i, 1)
+                    if (c == "\"" && within && substr(s, i + 1, 1) == c) { field[at] = field[at] c; i++ }
+                    else if (c == "\"") within = !within
+                    else if (c == "," && !within) field[++at] = ""
+                    else field[at] = field[at] c
+                }
+                return at
+            }
+            NR == 1 { columns = cut($0); next }
             {
+                fields = cut($0)
+                if (fields != columns) { print FILENAME " line " NR ": " fields " fields, " columns " are wanted" > "/dev/stderr"; exit 1 }
                 line = "    { "; at = 0
                 for (i = 1; i <= length(spec); i++) {
                     c = substr(spec, i, 1)
                     if (c == "[") line = line "{ "
                     else if (c == "]") { sub(/, $/, "", line); line = line " }, " }
-                    else { at++; line = line (c == "q" ? q($at) : n($at)) ", " }
+                    else { at++; line = line (c == "q" ? q(field[at]) : n(field[at])) ", " }
                 }
                 sub(/, $/, "", line)
                 print line " },"
@@ -44,3 +57,4 @@ table grid sp_grid sp_grid_rows qqnqnqq
 table processors sp_processor sp_processor_rows qqnnnnqq
 table server_power sp_server_power sp_server_rows 'qqnn[nnnnnnnnnnn]nnqq'
 table defaults sp_default sp_default_rows qnnnqqqq
+table models sp_model_fact sp_model_rows qqqnnqqq

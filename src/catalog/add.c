@@ -17,7 +17,7 @@ const char *sp_catalog_cell(const struct sp_catalog_column *column, const void *
     v = column->type == SP_COLUMN_INT ? *(const int *)(const void *)at : *(const double *)(const void *)at;
     *buf = 0;
     if (v > 0 || v < 0)
-        sp_format(buf, cap, "%.10g", v);
+        sp_format(buf, cap, "%.15g", v);
     return buf;
 }
 

@@ -40,6 +40,10 @@ struct sp_purchase { const char *accelerator; double price; const char *currency
 /* Where machines can be rented.  zone: code of a row of grid; g_per_kwh 0: as there.  A row with region "any" holds what
  * is usual with a provider. */
 struct sp_region { const char *region, *provider, *location, *zone; double g_per_kwh, pue, carbon_free; int year; const char *source, *licence; };
+/* Models by the names people type (models.h finds them).  config: text of a minimal config.json.  parameters, active
+ * (those a token meets; 0: dense, or not published): as published, to the digit where the digits are known.  aliases are
+ * separated by ';'.  looked_up: "file" where the configuration was read from one, "memory" where it was not. */
+struct sp_model_fact { const char *name, *aliases, *config; double parameters, active; const char *source, *looked_up, *licence; };
 
 struct sp_catalog;
 /* The person's rows (sp_catalog_folder) over what is compiled in.  SP_FORMAT names file, row and column. */
@@ -54,7 +58,7 @@ enum sp_catalog_type { SP_COLUMN_TEXT, SP_COLUMN_REAL, SP_COLUMN_INT, SP_COLUMN_
 /* at: offset in the row's struct; a number lies within min and max; an empty number is 0 unless needed. */
 struct sp_catalog_column { const char *name; enum sp_catalog_type type; size_t at; double min, max; bool needed; const char *unit; };
 enum sp_catalog_kind_id { SP_KIND_ACCELERATORS, SP_KIND_INSTANCES, SP_KIND_PURCHASES, SP_KIND_REGIONS, SP_KIND_GRID, SP_KIND_PROCESSORS,
-                          SP_KIND_SERVER_POWER, SP_KIND_DEFAULTS, SP_KINDS };
+                          SP_KIND_SERVER_POWER, SP_KIND_DEFAULTS, SP_KIND_MODELS, SP_KINDS };
 /* name: of the file without ".csv".  The first `identity` columns tell rows apart. */
 struct sp_catalog_kind { const char *name, *help; size_t bytes; int identity; const struct sp_catalog_column *columns; const void *rows; const int *n; };
 extern const struct sp_catalog_kind sp_catalog_kinds[SP_KINDS];   /* columns end with name NULL */

@@ -13,8 +13,9 @@ extern const struct sp_accelerator sp_accelerator_rows[];
 extern const struct sp_instance sp_instance_rows[];
 extern const struct sp_purchase sp_purchase_rows[];
 extern const struct sp_region sp_region_rows[];
+extern const struct sp_model_fact sp_model_rows[];
 extern const int sp_grid_rows_n, sp_processor_rows_n, sp_server_rows_n, sp_default_rows_n, sp_accelerator_rows_n, sp_instance_rows_n,
-    sp_purchase_rows_n, sp_region_rows_n;
+    sp_purchase_rows_n, sp_region_rows_n, sp_model_rows_n;
 
 enum { CATALOG_ROWS_MAX = 20000, CATALOG_BYTES_MAX = 16 << 20 };
 

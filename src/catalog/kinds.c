@@ -57,6 +57,11 @@ static const struct sp_catalog_column fallback[] = {
     TEXT(sp_default, unit), TEXT(sp_default, how), TEXT(sp_default, date), TEXT(sp_default, source), END,
 };
 
+static const struct sp_catalog_column model[] = {
+    NAME(sp_model_fact, name), TEXT(sp_model_fact, aliases), NAME(sp_model_fact, config), REAL(sp_model_fact, parameters, 1, 1e15, NULL),
+    REAL(sp_model_fact, active, 1, 1e15, NULL), TEXT(sp_model_fact, source), TEXT(sp_model_fact, looked_up), TEXT(sp_model_fact, licence), END,
+};
+
 #define KIND(name, help, type, identity, columns, rows) { name, help, sizeof(struct type), identity, columns, rows, &rows##_n }
 const struct sp_catalog_kind sp_catalog_kinds[SP_KINDS] = {
     [SP_KIND_ACCELERATORS] = KIND("accelerators", "GPUs, TPUs and processors: memory, bandwidth, dense peaks, power", sp_accelerator, 1, accelerator, sp_accelerator_rows),
@@ -67,4 +72,5 @@ const struct sp_catalog_kind sp_catalog_kinds[SP_KINDS] = {
     [SP_KIND_PROCESSORS] = KIND("processors", "processors: cores, rated power", sp_processor, 1, processor, sp_processor_rows),
     [SP_KIND_SERVER_POWER] = KIND("server_power", "power of whole servers by load", sp_server_power, 2, server, sp_server_rows),
     [SP_KIND_DEFAULTS] = KIND("defaults", "numbers for want of better ones: tariffs, embodied carbon, staff", sp_default, 1, fallback, sp_default_rows),
+    [SP_KIND_MODELS] = KIND("models", "models: configuration, published parameters", sp_model_fact, 1, model, sp_model_rows),
 };

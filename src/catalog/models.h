@@ -1,20 +1,12 @@
-/* catalog/models.h - models by the name people type: configuration, published
- * parameters, source.  Part of the door of catalog.
- *
- * The rows are catalog/models.csv, whose lines are compiled in; a file of the same
- * name and columns in the person's folder stands before them.
+/* catalog/models.h - a model found by the name people type.  Part of the door of
+ * catalog.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SP_MODELS_H
 #define SP_MODELS_H
-#include "../base/base.h"
-
-/* config: text of a minimal config.json.  parameters, active (those a token meets; 0: dense, or not published): as
- * published, to the digit where the digits are known.  aliases are separated by ';'.  looked_up: "file" where the
- * configuration was read from one, "memory" where it was not. */
-struct sp_model_fact { const char *name, *aliases, *config, *source, *looked_up; double parameters, active; };
+#include "catalog.h"
 
 struct sp_models;
-enum sp_status sp_models_open(struct sp_models **out, struct sp_err *err);  /* SP_FORMAT: the person's file */
+enum sp_status sp_models_open(struct sp_models **out, struct sp_err *err);  /* as sp_catalog_open */
 void sp_models_free(struct sp_models *m);
 int sp_models_count(const struct sp_models *m);
 const struct sp_model_fact *sp_models_at(const struct sp_models *m, int i); /* the person's first */
@@ -24,7 +16,4 @@ const struct sp_model_fact *sp_models_at(const struct sp_models *m, int i); /* t
 const struct sp_model_fact *sp_models_find(const struct sp_models *m, const char *name);
 /* The `n` names most like it, after one another. */
 void sp_models_nearest(const struct sp_models *m, const char *name, int n, struct sp_text *out);
-
-extern const char *const sp_models_lines[];   /* of the compiled file */
-extern const int sp_models_lines_n;
 #endif

@@ -17,7 +17,7 @@ static enum sp_status kind_named(const char *name, int *out, struct sp_err *err)
             return SP_OK;
         }
     sp_fail(err, SP_USAGE, "no kind of facts is called \"%.40s\"", name);
-    return sp_remedy(err, "accelerators, instances, purchases, regions, grid, processors, server_power, defaults");
+    return sp_remedy(err, "accelerators, instances, purchases, regions, grid, processors, server_power, defaults, models");
 }
 
 static bool is_number(const struct sp_catalog_column *col)
@@ -109,7 +109,7 @@ static enum sp_status kinds_list(struct verb_call *call, const struct sp_catalog
 
 static bool is_listed(const struct sp_catalog_column *col)
 {
-    return strcmp(col->name, "source") && strcmp(col->name, "licence") && strcmp(col->name, "keys");
+    return strcmp(col->name, "source") && strcmp(col->name, "licence") && strcmp(col->name, "keys") && strcmp(col->name, "config");
 }
 
 static void measure(const struct sp_catalog *c, int kind, const char *text, int *width)
