@@ -89,6 +89,7 @@ static void test_golden(void **state)
         { .name = "llama3", .file = "tokenizers/llama3/tokenizer.json" },
         { .name = "qwen3", .file = "tokenizers/qwen3" },
         { .name = "pythia_neox20b", .file = "tokenizers/pythia_neox20b" },
+        { .name = "bert_base_uncased", .file = "tokenizers/bert_base_uncased" },
         { .name = "stories260K_tok512", .file = "models/stories260K/tok512.bin" },
     };
     char buf[512];
@@ -117,7 +118,7 @@ static void test_golden(void **state)
         skipped += !g;
         json_decref(j);
     }
-    print_message("golden: %d cases of %zu tokenizers, %d skipped (unsupported model)\n", run, SP_COUNT(all), skipped);
+    print_message("golden: %d cases of %zu tokenizers, %d skipped (not here)\n", run, SP_COUNT(all), skipped);
     for (size_t i = 0; i < SP_COUNT(all); i++)
         sp_tokenizer_free(all[i].t);
     sp_text_clear(&file);
@@ -533,8 +534,12 @@ static const struct {
 } hostile[] = {
     { "[]", SP_FORMAT, "model" },
     { "{}", SP_FORMAT, "model" },
-    { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", SP_UNSUPPORTED, "Unigram" },
-    { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", SP_UNSUPPORTED, "WordPiece" },
+    { "{\"model\":{\"type\":\"Wordless\",\"vocab\":[]}}", SP_UNSUPPORTED, "Wordless" },
+    { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", SP_FORMAT, "empty" },
+    { "{\"model\":{\"type\":\"Unigram\",\"vocab\":{}}}", SP_FORMAT, "list" },
+    { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", SP_FORMAT, "entry 0" },
+    { "{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",-1]]}}", SP_FORMAT, "unk_id" },
+    { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":[]}}", SP_FORMAT, "object" },
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", SP_FORMAT, "empty" },
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", SP_FORMAT, "number" },
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":2000000000},\"merges\":[]}}", SP_FORMAT, "number" },
@@ -545,10 +550,9 @@ static const struct {
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}", SP_FORMAT, "merge 0" },
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[3]}}", SP_FORMAT, "merge 0" },
     { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"unk_token\":\"?\"}}", SP_FORMAT, "unk_token" },
-    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"end_of_word_suffix\":\"</w>\"}}",
-      SP_UNSUPPORTED, "end_of_word_suffix" },
-    { "{\"normalizer\":{\"type\":\"Lowercase\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
-      SP_UNSUPPORTED, "Lowercase" },
+    { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"dropout\":0.1}}", SP_UNSUPPORTED, "dropout" },
+    { "{\"normalizer\":{\"type\":\"Louder\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+      SP_UNSUPPORTED, "Louder" },
     { "{\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":\"(\"}},"
       "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
       SP_UNSUPPORTED, "pattern" },

@@ -1,13 +1,11 @@
 /* text/llama2c.c - reading llama2.c's tokenizer.bin: i32 longest token, then for each
  * token f32 score, i32 length, bytes, up to the file's end.
  *
- * Scores become merge ranks: every way to cut a token into two tokens is a merge, and
- * a better score comes first.  Spaces are kept as U+2581, as in Llama 2's tokenizer.json.
+ * Scores become merge ranks (scores.c).  Spaces are kept as U+2581, as in Llama 2's tokenizer.json.
  * Unlike there, "<s>" inside a text is not a token, as in llama2.c.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "../file/file.h"
 #include "inner.h"
@@ -20,14 +18,6 @@ struct piece {
     const char *at;
     uint32_t n;
 };
-
-static int by_score(const void *a, const void *b)
-{
-    const struct piece *x = a, *y = b;
-    if (x->score != y->score)
-        return x->score > y->score ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
-}
 
 /* Counts when `out` is NULL. */
 static enum sp_status pieces(const struct sp_text *file, struct piece *out, int32_t *count, struct sp_err *err)
@@ -71,34 +61,18 @@ static enum sp_status put_piece(struct sp_tokenizer *t, const struct piece *p, s
     return st;
 }
 
-/* All cuts of one token between characters. */
-static enum sp_status cuts(struct sp_tokenizer *t, int32_t id, uint32_t rank, struct sp_err *err)
+static enum sp_status build(struct sp_tokenizer *t, const struct piece *p, int32_t n, struct sp_err *err)
 {
-    const struct sp_tok_token *k = &t->token[id];
-    for (uint32_t i = 1; i < k->n_raw; i++) {
-        if (((unsigned char)k->raw[i] & 0xc0) == 0x80)
-            continue;
-        int32_t left = sp_tok_names_get(&t->names, k->raw, i);
-        int32_t right = left < 0 ? -1 : sp_tok_names_get(&t->names, k->raw + i, k->n_raw - i);
-        if (right >= 0)
-            TRY(sp_tok_put_merge(t, left, right, rank, err));
-    }
-    return SP_OK;
-}
-
-static enum sp_status build(struct sp_tokenizer *t, struct piece *p, int32_t n, struct sp_err *err)
-{
-    TRY(sp_tok_llama2_steps(t, err));
+    TRY(sp_tok_llama2_steps(t, true, err));
     TRY(sp_tok_reserve(t, n, err));
-    for (int32_t i = 0; i < n; i++)
-        TRY(put_piece(t, &p[i], err));
-    qsort(p, (size_t)n, sizeof *p, by_score);
-    uint32_t rank = 0;
+    t->score = sp_zalloc((size_t)n, sizeof *t->score);
+    if (!t->score)
+        return sp_tok_nomem(err);
     for (int32_t i = 0; i < n; i++) {
-        rank += i && p[i].score != p[i - 1].score;
-        if (p[i].id >= SPECIALS)
-            TRY(cuts(t, p[i].id, rank, err));
+        TRY(put_piece(t, &p[i], err));
+        t->score[i] = (double)p[i].score;
     }
+    TRY(sp_tok_merges_of_scores(t, err));
     t->unk = 0;
     t->bos = t->before[t->n_before++] = 1;
     t->eos = 2;

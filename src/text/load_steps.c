@@ -1,22 +1,20 @@
-/* text/load_steps.c - reading the steps around the model: normalizers, pre-tokenizers,
- * decoder, post-processor.  A step that isn't known is refused by name.
+/* text/load_steps.c - reading what stands before the model: normalizers and pre-tokenizers.
+ * A step that isn't known is refused by name.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include "../file/file.h"
 #include "inner.h"
 
-enum { NEST_MAX = 4 }; /* Sequence inside Sequence */
+enum { NEST_MAX = 4, LENGTH_MAX = 1 << 20 }; /* Sequence inside Sequence; characters of a FixedLength */
 
-typedef enum sp_status step_fn(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err);
-
-static enum sp_status keep(struct sp_tokenizer *t, const char *s, const char **out, struct sp_err *err)
+/* ---- what all steps share ---- */
+enum sp_status sp_tok_keep(struct sp_tokenizer *t, const char *s, const char **out, struct sp_err *err)
 {
     *out = sp_arena_printf(&t->mem, "%s", s);
     return *out ? SP_OK : sp_tok_nomem(err);
 }
 
-/* Walks Sequences; `list` is their key. */
-static enum sp_status each(struct sp_tokenizer *t, const json_t *j, const char *list, step_fn *fn, int depth,
+static enum sp_status each(struct sp_tokenizer *t, const json_t *j, const char *list, sp_tok_step_fn *fn, int depth,
                            struct sp_err *err)
 {
     const char *type = NULL;
@@ -35,13 +33,18 @@ static enum sp_status each(struct sp_tokenizer *t, const json_t *j, const char *
     return SP_OK;
 }
 
-static enum sp_status too_many(struct sp_err *err)
+enum sp_status sp_tok_each_step(struct sp_tokenizer *t, const json_t *j, const char *list, sp_tok_step_fn *fn,
+                                struct sp_err *err)
+{
+    return each(t, j, list, fn, 0, err);
+}
+
+enum sp_status sp_tok_too_many(struct sp_err *err)
 {
     return sp_fail(err, SP_LIMIT, "more than %d steps in a tokenizer", SP_TOK_STEPS_MAX);
 }
 
-/* {"String": s} or {"Regex": s}. */
-static enum sp_status pattern_of(const json_t *j, const char **text, bool *literal, struct sp_err *err)
+enum sp_status sp_tok_json_pattern(const json_t *j, const char **text, bool *literal, struct sp_err *err)
 {
     const json_t *p = json_object_get(j, "pattern"), *s = json_object_get(p, "String"),
                  *r = json_object_get(p, "Regex");
@@ -52,67 +55,114 @@ static enum sp_status pattern_of(const json_t *j, const char **text, bool *liter
     return SP_OK;
 }
 
-/* ---- normalizers ---- */
-static enum sp_status normalizer(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
+enum sp_status sp_tok_json_scheme(const json_t *j, enum sp_tok_scheme *scheme, struct sp_err *err)
 {
-    static const char *const forms[] = {
-        [SP_TOK_NFC] = "NFC", [SP_TOK_NFD] = "NFD", [SP_TOK_NFKC] = "NFKC", [SP_TOK_NFKD] = "NFKD"
-    };
-    if (t->n_norm == SP_TOK_STEPS_MAX)
-        return too_many(err);
-    struct sp_tok_norm r = { 0 };
-    const char *from = "", *to = "";
-    for (size_t i = 0; i < SP_COUNT(forms); i++)
-        if (strcmp(type, forms[i]) == 0) {
-            t->norm[t->n_norm++].kind = (enum sp_tok_norm_kind)i;
+    const char *name = NULL;
+    bool prefix = true;
+    TRY(sp_json_bool(j, "add_prefix_space", true, &prefix, err));
+    TRY(sp_json_text(j, "prepend_scheme", prefix ? "always" : "never", &name, err));
+    for (size_t i = 0; i < SP_COUNT(sp_tok_schemes); i++)
+        if (strcmp(name, sp_tok_schemes[i]) == 0) {
+            *scheme = (enum sp_tok_scheme)i;
             return SP_OK;
         }
-    if (strcmp(type, "Prepend") == 0) {
-        r.kind = SP_TOK_PREPEND;
-        TRY(sp_json_text(j, "prepend", "", &to, err));
-    } else if (strcmp(type, "Replace") == 0) {
-        bool literal = false;
-        r.kind = SP_TOK_REPLACE;
-        TRY(pattern_of(j, &from, &literal, err));
-        TRY(sp_json_text(j, "content", "", &to, err));
-        if (!literal || !*from)
-            return sp_fail(err, SP_UNSUPPORTED, "normalizer Replace with a regular expression is not supported");
-    } else {
-        return sp_fail(err, SP_UNSUPPORTED, "normalizer \"%.40s\" is not supported", type);
+    return sp_fail(err, SP_UNSUPPORTED, "Metaspace prepend_scheme \"%.40s\" is not supported", name);
+}
+
+static enum sp_status behavior(const json_t *j, const char *fallback, enum sp_tok_behavior *out, struct sp_err *err)
+{
+    const char *name = "";
+    TRY(sp_json_text(j, "behavior", fallback, &name, err));
+    for (size_t i = 0; i < SP_COUNT(sp_tok_behaviors); i++)
+        if (strcmp(name, sp_tok_behaviors[i]) == 0) {
+            *out = (enum sp_tok_behavior)i;
+            return SP_OK;
+        }
+    return sp_fail(err, SP_UNSUPPORTED, "behavior \"%.40s\" is not supported", name);
+}
+
+/* ---- normalizers ---- */
+static enum sp_status norm_replace(struct sp_tokenizer *t, struct sp_tok_norm *r, const json_t *j, struct sp_err *err)
+{
+    const char *from = NULL, *to = NULL;
+    bool literal = false;
+    TRY(sp_tok_json_pattern(j, &from, &literal, err));
+    TRY(sp_json_text(j, "content", "", &to, err));
+    TRY(sp_tok_keep(t, to, &r->to, err));
+    return sp_tok_pattern_init(&r->pattern, &t->mem, from, literal, err);
+}
+
+static enum sp_status norm_bert(struct sp_tok_norm *r, const json_t *j, struct sp_err *err)
+{
+    TRY(sp_json_bool(j, "clean_text", true, &r->clean, err));
+    TRY(sp_json_bool(j, "handle_chinese_chars", true, &r->chinese, err));
+    TRY(sp_json_bool(j, "lowercase", true, &r->lower, err));
+    return sp_json_bool(j, "strip_accents", r->lower, &r->accents, err);
+}
+
+static enum sp_status norm_details(struct sp_tokenizer *t, struct sp_tok_norm *r, const json_t *j, struct sp_err *err)
+{
+    const char *text = NULL;
+    switch (r->kind) {
+    case SP_TOK_PREPEND:
+        TRY(sp_json_text(j, "prepend", "", &text, err));
+        return sp_tok_keep(t, text, &r->to, err);
+    case SP_TOK_REPLACE:
+        return norm_replace(t, r, j, err);
+    case SP_TOK_STRIP:
+        TRY(sp_json_bool(j, "strip_left", true, &r->left, err));
+        return sp_json_bool(j, "strip_right", true, &r->right, err);
+    case SP_TOK_BERT:
+        return norm_bert(r, j, err);
+    case SP_TOK_PRECOMPILED:
+        TRY(sp_json_text(j, "precompiled_charsmap", "", &text, err));
+        return sp_tok_charsmap_text(&r->map, &t->mem, text, err);
+    default:
+        return SP_OK;
     }
-    TRY(keep(t, from, &r.from, err));
-    TRY(keep(t, to, &r.to, err));
-    t->norm[t->n_norm++] = r;
-    return SP_OK;
+}
+
+static enum sp_status normalizer(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
+{
+    if (t->n_norm == SP_TOK_STEPS_MAX)
+        return sp_tok_too_many(err);
+    for (size_t i = 0; i < SP_COUNT(sp_tok_norm_names); i++)
+        if (strcmp(type, sp_tok_norm_names[i]) == 0) {
+            struct sp_tok_norm *r = &t->norm[t->n_norm++];
+            r->kind = (enum sp_tok_norm_kind)i;
+            return norm_details(t, r, j, err);
+        }
+    return sp_fail(err, SP_UNSUPPORTED, "normalizer \"%.40s\" is not supported", type);
 }
 
 /* ---- pre-tokenizers ---- */
+typedef enum sp_status pre_fn(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err);
+
 static enum sp_status pre_split(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
 {
-    static const char *const behaviors[] = { [SP_TOK_REMOVED] = "Removed",
-                                             [SP_TOK_ISOLATED] = "Isolated",
-                                             [SP_TOK_WITH_PREVIOUS] = "MergedWithPrevious",
-                                             [SP_TOK_WITH_NEXT] = "MergedWithNext",
-                                             [SP_TOK_CONTIGUOUS] = "Contiguous" };
-    const char *text = NULL, *behavior = "";
+    const char *text = NULL;
     bool literal = false;
     p->kind = SP_TOK_SPLIT;
-    TRY(pattern_of(j, &text, &literal, err));
-    TRY(sp_json_text(j, "behavior", "", &behavior, err));
+    TRY(sp_tok_json_pattern(j, &text, &literal, err));
+    TRY(behavior(j, "", &p->behavior, err));
     TRY(sp_json_bool(j, "invert", false, &p->invert, err));
-    for (size_t i = 0; i < SP_COUNT(behaviors); i++)
-        if (strcmp(behavior, behaviors[i]) == 0) {
-            p->behavior = (enum sp_tok_behavior)i;
-            return sp_tok_pattern_init(&p->pattern, &t->mem, text, literal, err);
-        }
-    return sp_fail(err, SP_UNSUPPORTED, "Split behavior \"%.40s\" is not supported", behavior);
+    return sp_tok_pattern_init(&p->pattern, &t->mem, text, literal, err);
+}
+
+static enum sp_status pre_delimiter(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
+{
+    const char *text = NULL;
+    p->kind = SP_TOK_SPLIT;
+    p->behavior = SP_TOK_REMOVED;
+    TRY(sp_json_text(j, "delimiter", "", &text, err));
+    return sp_tok_pattern_init(&p->pattern, &t->mem, text, true, err);
 }
 
 static enum sp_status pre_byte_level(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
 {
     p->kind = SP_TOK_BYTE_LEVEL;
     p->behavior = SP_TOK_ISOLATED;
-    t->byte_level = true;
+    p->spells = true;
     TRY(sp_json_bool(j, "add_prefix_space", true, &p->prefix_space, err));
     TRY(sp_json_bool(j, "use_regex", true, &p->use_regex, err));
     return p->use_regex ? sp_tok_pattern_init(&p->pattern, &t->mem, sp_tok_gpt2_pattern, false, err) : SP_OK;
@@ -120,148 +170,107 @@ static enum sp_status pre_byte_level(struct sp_tokenizer *t, struct sp_tok_pre *
 
 static enum sp_status pre_metaspace(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
 {
-    const char *mark = NULL, *scheme = NULL;
-    bool prefix = true;
+    const char *mark = NULL;
     p->kind = SP_TOK_METASPACE;
     p->behavior = SP_TOK_WITH_NEXT;
     TRY(sp_json_text(j, "replacement", "\xe2\x96\x81", &mark, err));
-    TRY(sp_json_bool(j, "add_prefix_space", true, &prefix, err));
-    TRY(sp_json_text(j, "prepend_scheme", prefix ? "always" : "never", &scheme, err));
     TRY(sp_json_bool(j, "split", true, &p->split, err));
-    if (strcmp(scheme, "always") != 0 && strcmp(scheme, "first") != 0 && strcmp(scheme, "never") != 0)
-        return sp_fail(err, SP_UNSUPPORTED, "Metaspace prepend_scheme \"%.40s\" is not supported", scheme);
-    p->scheme = *scheme == 'a' ? SP_TOK_ALWAYS : *scheme == 'f' ? SP_TOK_FIRST : SP_TOK_NEVER;
-    TRY(keep(t, mark, &p->replacement, err));
+    TRY(sp_tok_json_scheme(j, &p->scheme, err));
+    TRY(sp_tok_keep(t, mark, &p->replacement, err));
     return sp_tok_pattern_init(&p->pattern, &t->mem, mark, true, err);
+}
+
+static enum sp_status pre_digits(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
+{
+    (void)t;
+    bool individual = false;
+    p->kind = SP_TOK_DIGITS;
+    TRY(sp_json_bool(j, "individual_digits", false, &individual, err));
+    p->behavior = individual ? SP_TOK_ISOLATED : SP_TOK_CONTIGUOUS;
+    return SP_OK;
+}
+
+static enum sp_status pre_punctuation(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j,
+                                      struct sp_err *err)
+{
+    (void)t;
+    p->kind = SP_TOK_PUNCTUATION;
+    return behavior(j, "Isolated", &p->behavior, err);
+}
+
+static enum sp_status pre_whitespace(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
+{
+    (void)t, (void)j, (void)err;
+    p->kind = SP_TOK_WHITESPACE;
+    return SP_OK;
+}
+
+static enum sp_status pre_whitespace_split(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j,
+                                           struct sp_err *err)
+{
+    (void)t, (void)j, (void)err;
+    p->kind = SP_TOK_WHITESPACE_SPLIT;
+    p->behavior = SP_TOK_REMOVED;
+    return SP_OK;
+}
+
+/* BERT's is two steps: at spaces, then at punctuation. */
+static enum sp_status pre_bert(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
+{
+    if (t->n_pre == SP_TOK_STEPS_MAX)
+        return sp_tok_too_many(err);
+    t->pre[t->n_pre++] = (struct sp_tok_pre){ .kind = SP_TOK_PUNCTUATION, .behavior = SP_TOK_ISOLATED };
+    return pre_whitespace_split(t, p, j, err);
+}
+
+static enum sp_status pre_length(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
+{
+    (void)t;
+    p->kind = SP_TOK_LENGTH;
+    return sp_json_int(j, "length", 1, LENGTH_MAX, 5, &p->length, err);
 }
 
 static enum sp_status pre_tokenizer(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
 {
+    static const struct {
+        const char *type;
+        pre_fn *read;
+    } known[] = {
+        { "Split", pre_split },
+        { "ByteLevel", pre_byte_level },
+        { "Metaspace", pre_metaspace },
+        { "Digits", pre_digits },
+        { "Punctuation", pre_punctuation },
+        { "Whitespace", pre_whitespace },
+        { "WhitespaceSplit", pre_whitespace_split },
+        { "BertPreTokenizer", pre_bert },
+        { "CharDelimiterSplit", pre_delimiter },
+        { "FixedLength", pre_length },
+    };
     if (t->n_pre == SP_TOK_STEPS_MAX)
-        return too_many(err);
-    struct sp_tok_pre *p = &t->pre[t->n_pre++]; /* counted at once, so that it is freed on failure */
-    if (strcmp(type, "Split") == 0)
-        return pre_split(t, p, j, err);
-    if (strcmp(type, "ByteLevel") == 0)
-        return pre_byte_level(t, p, j, err);
-    if (strcmp(type, "Metaspace") == 0)
-        return pre_metaspace(t, p, j, err);
-    if (strcmp(type, "Digits") == 0) {
-        p->kind = SP_TOK_DIGITS;
-        return sp_json_bool(j, "individual_digits", false, &p->individual, err);
-    }
+        return sp_tok_too_many(err);
+    for (size_t i = 0; i < SP_COUNT(known); i++)
+        if (strcmp(type, known[i].type) == 0)
+            return known[i].read(t, &t->pre[t->n_pre++], j, err);
     return sp_fail(err, SP_UNSUPPORTED, "pre-tokenizer \"%.40s\" is not supported", type);
 }
 
-/* ---- decoder ---- */
-static enum sp_status dec_replace(struct sp_tokenizer *t, const char *from, const char *to, struct sp_err *err)
+/* Where ByteLevel is the last step before BPE, the model works on the bytes themselves. */
+static void choose_bytes(struct sp_tokenizer *t)
 {
-    if (t->dec_from)
-        return sp_fail(err, SP_UNSUPPORTED, "a decoder with two replacements is not supported");
-    TRY(keep(t, from, &t->dec_from, err));
-    return keep(t, to, &t->dec_to, err);
-}
-
-static enum sp_status dec_strip(struct sp_tokenizer *t, const json_t *j, struct sp_err *err)
-{
-    const char *content = NULL;
-    int64_t start = 0, stop = 0;
-    TRY(sp_json_text(j, "content", " ", &content, err));
-    TRY(sp_json_int(j, "start", 0, 1000, 0, &start, err));
-    TRY(sp_json_int(j, "stop", 0, 1000, 0, &stop, err));
-    if (strcmp(content, " ") != 0 || start > 1 || stop)
-        return sp_fail(err, SP_UNSUPPORTED, "decoder Strip of anything but one leading space is not supported");
-    t->dec_strip_space = start == 1;
-    return SP_OK;
-}
-
-static enum sp_status decoder(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
-{
-    const char *from = NULL, *to = NULL, *mark = NULL, *scheme = NULL;
-    bool literal = false, prefix = true;
-    if (strcmp(type, "ByteLevel") == 0)
-        t->dec_byte_level = true;
-    else if (strcmp(type, "ByteFallback") == 0)
-        t->dec_byte_fallback = true;
-    else if (strcmp(type, "Strip") == 0)
-        return dec_strip(t, j, err);
-    else if (strcmp(type, "Replace") == 0) {
-        TRY(pattern_of(j, &from, &literal, err));
-        TRY(sp_json_text(j, "content", "", &to, err));
-        if (!literal || !*from)
-            return sp_fail(err, SP_UNSUPPORTED, "decoder Replace with a regular expression is not supported");
-        return dec_replace(t, from, to, err);
-    } else if (strcmp(type, "Metaspace") == 0) {
-        TRY(sp_json_text(j, "replacement", "\xe2\x96\x81", &mark, err));
-        TRY(sp_json_bool(j, "add_prefix_space", true, &prefix, err));
-        TRY(sp_json_text(j, "prepend_scheme", prefix ? "always" : "never", &scheme, err));
-        t->dec_strip_space = strcmp(scheme, "never") != 0;
-        return dec_replace(t, mark, " ", err);
-    } else if (strcmp(type, "Fuse") != 0)
-        return sp_fail(err, SP_UNSUPPORTED, "decoder \"%.40s\" is not supported", type);
-    return SP_OK;
+    int n = 0;
+    for (int i = 0; i < t->n_pre; i++)
+        n += t->pre[i].kind == SP_TOK_BYTE_LEVEL;
+    bool last = n == 1 && t->pre[t->n_pre - 1].kind == SP_TOK_BYTE_LEVEL;
+    t->byte_level = last && t->model == SP_TOK_BPE && !t->byte_fallback && !*t->prefix && !*t->suffix;
+    if (t->byte_level)
+        t->pre[t->n_pre - 1].spells = false;
 }
 
 enum sp_status sp_tok_load_steps(struct sp_tokenizer *t, const json_t *root, struct sp_err *err)
 {
-    TRY(each(t, json_object_get(root, "normalizer"), "normalizers", normalizer, 0, err));
-    TRY(each(t, json_object_get(root, "pre_tokenizer"), "pretokenizers", pre_tokenizer, 0, err));
-    TRY(each(t, json_object_get(root, "decoder"), "decoders", decoder, 0, err));
-    if (t->dec_byte_level && !t->byte_level)
-        return sp_fail(err, SP_UNSUPPORTED, "a ByteLevel decoder without a ByteLevel pre-tokenizer is not supported");
-    return SP_OK;
-}
-
-/* ---- post-processor: ids before and behind the text ---- */
-static enum sp_status around(struct sp_tokenizer *t, bool behind, const json_t *id, struct sp_err *err)
-{
-    int *n = behind ? &t->n_behind : &t->n_before;
-    if (*n == SP_TOK_STEPS_MAX)
-        return too_many(err);
-    if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= t->n_vocab)
-        return sp_fail(err, SP_FORMAT, "the post-processor names a token outside the vocabulary");
-    (behind ? t->behind : t->before)[(*n)++] = (int32_t)json_integer_value(id);
-    return SP_OK;
-}
-
-static enum sp_status from_template(struct sp_tokenizer *t, const json_t *j, struct sp_err *err)
-{
-    const json_t *single = json_object_get(j, "single"), *specials = json_object_get(j, "special_tokens"), *item, *id;
-    bool behind = false;
-    size_t i, k;
-    if (!json_is_array(single))
-        return sp_fail(err, SP_FORMAT, "TemplateProcessing without its list \"single\"");
-    json_array_foreach(single, i, item) {
-        const json_t *special = json_object_get(item, "SpecialToken");
-        const char *name = json_string_value(json_object_get(special, "id"));
-        if (json_object_get(item, "Sequence"))
-            behind = true;
-        if (!special)
-            continue;
-        const json_t *ids = name ? json_object_get(json_object_get(specials, name), "ids") : NULL;
-        if (!json_is_array(ids))
-            return sp_fail(err, SP_FORMAT, "TemplateProcessing uses \"%.40s\" without saying its ids",
-                           name ? name : "(no name)");
-        json_array_foreach(ids, k, id)
-            TRY(around(t, behind, id, err));
-    }
-    return SP_OK;
-}
-
-static enum sp_status post_step(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
-{
-    if (strcmp(type, "ByteLevel") == 0)
-        return SP_OK;
-    if (strcmp(type, "TemplateProcessing") == 0)
-        return from_template(t, j, err);
-    if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
-        TRY(around(t, false, json_array_get(json_object_get(j, "cls"), 1), err));
-        return around(t, true, json_array_get(json_object_get(j, "sep"), 1), err);
-    }
-    return sp_fail(err, SP_UNSUPPORTED, "post-processor \"%.40s\" is not supported", type);
-}
-
-enum sp_status sp_tok_load_post(struct sp_tokenizer *t, const json_t *post, struct sp_err *err)
-{
-    return each(t, post, "processors", post_step, 0, err);
+    TRY(sp_tok_each_step(t, json_object_get(root, "normalizer"), "normalizers", normalizer, err));
+    TRY(sp_tok_each_step(t, json_object_get(root, "pre_tokenizer"), "pretokenizers", pre_tokenizer, err));
+    choose_bytes(t);
+    return sp_tok_load_decoder(t, json_object_get(root, "decoder"), err);
 }

@@ -13,19 +13,27 @@ enum sp_status sp_tok_byte_level_steps(struct sp_tokenizer *t, bool use_regex, s
     p->kind = SP_TOK_BYTE_LEVEL;
     p->behavior = SP_TOK_ISOLATED;
     p->use_regex = use_regex;
-    t->byte_level = t->dec_byte_level = true;
+    t->byte_level = true;
+    t->dec[t->n_dec++].kind = SP_TOK_DEC_BYTE_LEVEL;
     return use_regex ? sp_tok_pattern_init(&p->pattern, &t->mem, sp_tok_gpt2_pattern, false, err) : SP_OK;
 }
 
-enum sp_status sp_tok_llama2_steps(struct sp_tokenizer *t, struct sp_err *err)
+enum sp_status sp_tok_llama2_steps(struct sp_tokenizer *t, bool prefix, struct sp_err *err)
 {
-    (void)err;
     static const char mark[] = "\xe2\x96\x81";
-    t->norm[t->n_norm++] = (struct sp_tok_norm){ SP_TOK_PREPEND, "", mark };
-    t->norm[t->n_norm++] = (struct sp_tok_norm){ SP_TOK_REPLACE, " ", mark };
-    t->dec_from = mark;
-    t->dec_to = " ";
-    t->dec_byte_fallback = t->dec_strip_space = t->byte_fallback = t->fuse_unk = true;
+    if (prefix)
+        t->norm[t->n_norm++] = (struct sp_tok_norm){ .kind = SP_TOK_PREPEND, .to = mark };
+    struct sp_tok_norm *r = &t->norm[t->n_norm++];
+    *r = (struct sp_tok_norm){ .kind = SP_TOK_REPLACE, .to = mark };
+    TRY(sp_tok_pattern_init(&r->pattern, &t->mem, " ", true, err));
+    struct sp_tok_dec *d = &t->dec[t->n_dec++];
+    *d = (struct sp_tok_dec){ .kind = SP_TOK_DEC_REPLACE, .to = " " };
+    TRY(sp_tok_pattern_init(&d->pattern, &t->mem, mark, true, err));
+    t->dec[t->n_dec++].kind = SP_TOK_DEC_BYTE_FALLBACK;
+    t->dec[t->n_dec++].kind = SP_TOK_DEC_FUSE;
+    if (prefix)
+        t->dec[t->n_dec++] = (struct sp_tok_dec){ .kind = SP_TOK_DEC_STRIP, .from = " ", .start = 1 };
+    t->byte_fallback = t->fuse_unk = true;
     return SP_OK;
 }
 

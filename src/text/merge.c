@@ -9,12 +9,14 @@
 #include <string.h>
 #include "inner.h"
 
-enum { CACHE = 1 << 14 }; /* slots */
+enum {
+    CACHE = 1 << 14,                  /* slots                          */
+    AFFIX_MAX = SP_TOK_AFFIX_MAX,
+    WORD_BYTES_MAX = INT32_MAX / 4    /* of one pre-token               */
+};
 
 static enum sp_status reserve(struct sp_tok_scratch *w, size_t n, struct sp_err *err)
 {
-    if (!w->cache && !(w->cache = sp_zalloc(CACHE, sizeof *w->cache)))
-        return sp_tok_nomem(err);
     if (n <= w->symbol_cap)
         return SP_OK;
     size_t cap = n < 256 ? 256 : n + n / 2;
@@ -95,7 +97,7 @@ static void merge_all(struct sp_tokenizer *t, size_t n)
     }
 }
 
-static enum sp_status unknown(const char *s, size_t n, int32_t code, struct sp_err *err)
+static enum sp_status unheard(const char *s, size_t n, int32_t code, struct sp_err *err)
 {
     if (code >= 0x80)
         sp_fail(err, SP_MISSING, "the character U+%04X (%.*s) isn't in the tokenizer's vocabulary", (unsigned)code,
@@ -105,39 +107,77 @@ static enum sp_status unknown(const char *s, size_t n, int32_t code, struct sp_e
     return sp_remedy(err, "use a tokenizer made from text that has it");
 }
 
-/* The next character (byte-level: byte) of s as symbols.  *len: bytes used. */
-static enum sp_status symbols_of(struct sp_tokenizer *t, const char *s, size_t n, size_t *len, size_t *count,
-                                 struct sp_err *err)
+/* The vocabulary's number of a character of a word: later ones carry the prefix, the last one the suffix. */
+static int32_t character(const struct sp_tokenizer *t, const char *s, size_t n, bool later, bool last)
 {
-    struct sp_tok_symbol *out = t->scratch.symbol;
-    int32_t code = (unsigned char)*s, id;
-    *len = 1;
-    if (!t->byte_level)
-        sp_tok_class_at((const unsigned char *)s, n, len, &code);
-    id = t->byte_level ? t->byte_id[code] : sp_tok_names_get(&t->names, s, *len);
-    if (id >= 0) {
-        out[(*count)++].id = id;
-        return SP_OK;
+    char name[AFFIX_MAX * 2 + 8];
+    size_t k = later ? strlen(t->prefix) : 0, m = last ? strlen(t->suffix) : 0;
+    if (!k && !m)
+        return sp_tok_names_get(&t->names, s, n);
+    memcpy(name, t->prefix, k);
+    memcpy(name + k, s, n);
+    memcpy(name + k + n, t->suffix, m);
+    return sp_tok_names_get(&t->names, name, k + n + m);
+}
+
+/* Bytes of s as symbols, if every one has a token. */
+static bool bytes_of(struct sp_tokenizer *t, const char *s, size_t n, size_t *count)
+{
+    for (size_t i = 0; i < n; i++)
+        if (t->byte_id[(unsigned char)s[i]] < 0)
+            return false;
+    for (size_t i = 0; i < n; i++)
+        t->scratch.symbol[(*count)++].id = t->byte_id[(unsigned char)s[i]];
+    return true;
+}
+
+static void add_symbol(struct sp_tokenizer *t, size_t *count, int32_t id)
+{
+    t->scratch.symbol[(*count)++].id = id;
+}
+
+/* A word's characters as symbols.  An unknown one waits for its neighbours (fuse_unk); bytes go past it. */
+static enum sp_status characters(struct sp_tokenizer *t, const char *s, size_t n, size_t *count, struct sp_err *err)
+{
+    bool waits = false;
+    size_t len;
+    int32_t code;
+    for (size_t at = 0; at < n; at += len) {
+        sp_tok_class_at((const unsigned char *)s + at, n - at, &len, &code);
+        int32_t id = character(t, s + at, len, at > 0, at + len == n);
+        if (id < 0 && t->byte_fallback && bytes_of(t, s + at, len, count))
+            continue;
+        if (id < 0 && t->unk < 0)
+            return unheard(s + at, len, code, err);
+        if (waits && (id >= 0 || !t->fuse_unk))
+            add_symbol(t, count, t->unk);
+        waits = id < 0;
+        if (id >= 0)
+            add_symbol(t, count, id);
     }
-    bool bytes = !t->byte_level && t->byte_fallback;
-    for (size_t i = 0; i < *len && bytes; i++)
-        bytes = t->byte_id[(unsigned char)s[i]] >= 0;
-    for (size_t i = 0; i < *len && bytes; i++)
-        out[(*count)++].id = t->byte_id[(unsigned char)s[i]];
-    if (bytes)
-        return SP_OK;
-    if (t->unk < 0)
-        return unknown(s, *len, code, err);
-    if (!t->fuse_unk || !*count || out[*count - 1].id != t->unk)
-        out[(*count)++].id = t->unk;
+    if (waits)
+        add_symbol(t, count, t->unk);
     return SP_OK;
 }
 
-static enum sp_status encode(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out, struct sp_err *err)
+/* Byte-level: a byte is a symbol. */
+static enum sp_status bytes(struct sp_tokenizer *t, const char *s, size_t n, size_t *count, struct sp_err *err)
 {
-    size_t count = 0, len;
-    for (size_t at = 0; at < n; at += len)
-        TRY(symbols_of(t, s + at, n - at, &len, &count, err));
+    for (size_t i = 0; i < n; i++) {
+        int32_t id = t->byte_id[(unsigned char)s[i]];
+        if (id < 0 && t->unk < 0)
+            return unheard(s + i, 1, (unsigned char)s[i], err);
+        if (id < 0 && t->fuse_unk && i && t->byte_id[(unsigned char)s[i - 1]] < 0)
+            continue;
+        add_symbol(t, count, id < 0 ? t->unk : id);
+    }
+    return SP_OK;
+}
+
+static enum sp_status bpe(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out, struct sp_err *err)
+{
+    size_t count = 0;
+    TRY(t->byte_level ? bytes(t, s, n, &count, err) : characters(t, s, n, &count, err));
     if (!t->merge.n) {
         for (size_t i = 0; i < count; i++)
             sp_ids_add(out, t->scratch.symbol[i].id);
@@ -160,17 +200,40 @@ static void remember(struct sp_tok_cached *c, uint64_t hash, const char *s, size
     memcpy(c->ids, ids, n_ids * sizeof *ids);
 }
 
+static enum sp_status encode(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out, struct sp_err *err)
+{
+    int32_t id;
+    switch (t->model) {
+    case SP_TOK_UNIGRAM:
+        return sp_tok_unigram(t, s, n, out, err);
+    case SP_TOK_WORDPIECE:
+        return sp_tok_wordpiece(t, s, n, out, err);
+    case SP_TOK_WORDLEVEL:
+        id = sp_tok_names_get(&t->names, s, n);
+        if (id < 0 && t->unk < 0)
+            return sp_fail(err, SP_MISSING, "the word \"%.*s\" isn't in the vocabulary", (int)(n > 40 ? 40 : n), s);
+        sp_ids_add(out, id < 0 ? t->unk : id);
+        return SP_OK;
+    default:
+        TRY(reserve(&t->scratch, n, err));
+        return bpe(t, s, n, out, err);
+    }
+}
+
 enum sp_status sp_tok_word(struct sp_tokenizer *t, const char *s, size_t n, struct sp_ids *out, struct sp_err *err)
 {
     if (!n)
         return SP_OK;
-    TRY(reserve(&t->scratch, n, err));
+    if (n > WORD_BYTES_MAX)
+        return sp_fail(err, SP_LIMIT, "a word of %zu bytes; at most %d are allowed", n, WORD_BYTES_MAX);
+    if (!t->scratch.cache && !(t->scratch.cache = sp_zalloc(CACHE, sizeof *t->scratch.cache)))
+        return sp_tok_nomem(err);
     int32_t whole = t->ignore_merges ? sp_tok_names_get(&t->names, s, n) : -1;
     if (whole >= 0) {
         sp_ids_add(out, whole);
         return out->full ? sp_tok_nomem(err) : SP_OK;
     }
-    bool cached = n <= sizeof t->scratch.cache->key && t->merge.n;
+    bool cached = n <= sizeof t->scratch.cache->key;
     uint64_t hash = cached ? sp_tok_hash(s, n) : 0;
     struct sp_tok_cached *c = &t->scratch.cache[hash & (CACHE - 1)];
     if (cached && c->hash == hash && c->n_key == n && memcmp(c->key, s, n) == 0) {

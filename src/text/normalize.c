@@ -1,4 +1,5 @@
-/* text/normalize.c - normalizers: Unicode forms (utf8proc), prepend, replace.
+/* text/normalize.c - normalizers, one after another: Unicode forms (utf8proc), prepend,
+ * replace, strip; those that go by characters are in characters.c and charsmap.c.
  * Text that isn't UTF-8 keeps its bytes: Unicode forms are applied to its valid stretches.
  * SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE 1 /* memmem */
@@ -8,6 +9,22 @@
 #include "inner.h"
 
 enum { STRETCH = 1 << 20 }; /* bytes normalized at once, cut where nothing composes */
+
+const char *const sp_tok_norm_names[SP_TOK_NORMS] = {
+    [SP_TOK_NFC] = "NFC",
+    [SP_TOK_NFD] = "NFD",
+    [SP_TOK_NFKC] = "NFKC",
+    [SP_TOK_NFKD] = "NFKD",
+    [SP_TOK_LOWERCASE] = "Lowercase",
+    [SP_TOK_STRIP_ACCENTS] = "StripAccents",
+    [SP_TOK_NMT] = "Nmt",
+    [SP_TOK_BYTES] = "ByteLevel",
+    [SP_TOK_PREPEND] = "Prepend",
+    [SP_TOK_REPLACE] = "Replace",
+    [SP_TOK_STRIP] = "Strip",
+    [SP_TOK_BERT] = "BertNormalizer",
+    [SP_TOK_PRECOMPILED] = "Precompiled",
+};
 
 static int form_options(enum sp_tok_norm_kind kind)
 {
@@ -79,31 +96,61 @@ static enum sp_status form(const char *s, size_t n, enum sp_tok_norm_kind kind, 
     return SP_OK;
 }
 
-static void replace(const char *s, size_t n, const struct sp_tok_norm *r, struct sp_text *out)
+static enum sp_status replace(const struct sp_tok_norm *r, const char *s, size_t n, struct sp_text *out,
+                              struct sp_err *err)
 {
-    size_t k = strlen(r->from), m = strlen(r->to);
-    for (const char *end = s + n; s < end;) {
-        const char *hit = memmem(s, (size_t)(end - s), r->from, k);
-        sp_text_add(out, s, (size_t)((hit ? hit : end) - s));
-        if (!hit)
-            return;
+    size_t m = strlen(r->to), last = SIZE_MAX, begin, end;
+    for (size_t at = 0; at < n; at = last = end) {
+        TRY(sp_tok_pattern_next(&r->pattern, s, n, at, last, &begin, &end, err));
+        sp_text_add(out, s + at, begin - at);
+        if (begin == n)
+            return SP_OK;
         sp_text_add(out, r->to, m);
-        s = hit + k;
     }
+    return SP_OK;
+}
+
+static void strip(const struct sp_tok_norm *r, const char *s, size_t n, struct sp_text *out)
+{
+    size_t from = 0, to = 0, len;
+    int32_t code;
+    bool text = false; /* something that isn't space was met */
+    for (size_t at = 0; at < n; at += len) {
+        bool space = sp_tok_class_at((const unsigned char *)s + at, n - at, &len, &code) == SP_TOK_SPACE;
+        text = text || !space;
+        from = text ? from : at + len;
+        to = space ? to : at + len;
+    }
+    from = r->left ? from : 0;
+    to = r->right ? to : n;
+    sp_text_add(out, s + from, to > from ? to - from : 0);
 }
 
 static enum sp_status one_step(const struct sp_tok_norm *r, const char *s, size_t n, struct sp_text *out,
                                struct sp_err *err)
 {
-    if (r->kind == SP_TOK_PREPEND) {
-        if (n) {
-            sp_text_add(out, r->to, strlen(r->to));
-            sp_text_add(out, s, n);
-        }
-    } else if (r->kind == SP_TOK_REPLACE) {
-        replace(s, n, r, out);
-    } else {
+    switch (r->kind) {
+    case SP_TOK_NFC:
+    case SP_TOK_NFD:
+    case SP_TOK_NFKC:
+    case SP_TOK_NFKD:
         TRY(form(s, n, r->kind, out, err));
+        break;
+    case SP_TOK_PREPEND:
+        sp_text_add(out, r->to, n ? strlen(r->to) : 0);
+        sp_text_add(out, s, n);
+        break;
+    case SP_TOK_REPLACE:
+        TRY(replace(r, s, n, out, err));
+        break;
+    case SP_TOK_STRIP:
+        strip(r, s, n, out);
+        break;
+    case SP_TOK_PRECOMPILED:
+        sp_tok_charsmap_run(&r->map, s, n, out);
+        break;
+    default:
+        sp_tok_characters(r, s, n, out);
     }
     return out->full ? sp_tok_nomem(err) : SP_OK;
 }
@@ -116,11 +163,13 @@ enum sp_status sp_tok_normalize(const struct sp_tokenizer *t, const char *s, siz
     if (!t->n_norm)
         sp_text_add(&now, s, n);
     for (int i = 0; i < t->n_norm && !st; i++) {
-        st = one_step(&t->norm[i], i ? now.at : s, i ? now.n : n, &next, err);
-        sp_text_clear(&now);
+        st = one_step(&t->norm[i], i ? (now.at ? now.at : "") : s, i ? now.n : n, &next, err);
+        struct sp_text was = now; /* two buffers take turns */
         now = next;
-        next = (struct sp_text){ .max = now.max };
+        next = was;
+        next.n = 0;
     }
+    sp_text_clear(&next);
     if (!st && now.full)
         st = sp_tok_nomem(err);
     if (st) {

@@ -10,10 +10,10 @@
 #include "inner.h"
 
 const char sp_tok_gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-static const char llama3_pattern[] =
+const char sp_tok_llama3_pattern[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-static const char qwen2_pattern[] =
+const char sp_tok_qwen2_pattern[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
@@ -56,6 +56,15 @@ enum sp_tok_class sp_tok_class_at(const unsigned char *s, size_t n, size_t *len,
         return SP_TOK_OTHER;
     *len = (size_t)k;
     return wide_class(c);
+}
+
+bool sp_tok_is_punctuation(int32_t code)
+{
+    if (code < 0x80)
+        return (code >= '!' && code <= '/') || (code >= ':' && code <= '@') || (code >= '[' && code <= '`') ||
+               (code >= '{' && code <= '~');
+    utf8proc_category_t k = utf8proc_category(code);
+    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
 }
 
 bool sp_tok_is_word(const unsigned char *s, size_t n)
@@ -171,8 +180,8 @@ sp_tok_match_fn *sp_tok_known_pattern(const char *text)
         sp_tok_match_fn *match;
     } known[] = {
         { sp_tok_gpt2_pattern, sp_tok_match_gpt2 },
-        { llama3_pattern, match_three_digits },
-        { qwen2_pattern, match_one_digit },
+        { sp_tok_llama3_pattern, match_three_digits },
+        { sp_tok_qwen2_pattern, match_one_digit },
     };
     for (size_t i = 0; i < SP_COUNT(known); i++)
         if (strcmp(text, known[i].text) == 0)
@@ -199,11 +208,11 @@ void sp_tok_pattern_clear(struct sp_tok_pattern *p)
     sp_tok_regex_free(p->regex);
 }
 
-enum sp_status sp_tok_pattern_next(const struct sp_tok_pattern *p, const char *s, size_t n, size_t from, size_t *begin,
-                                   size_t *end, struct sp_err *err)
+enum sp_status sp_tok_pattern_next(const struct sp_tok_pattern *p, const char *s, size_t n, size_t from, size_t last,
+                                   size_t *begin, size_t *end, struct sp_err *err)
 {
     if (p->regex)
-        return sp_tok_regex_next(p->regex, s, n, from, begin, end, err);
+        return sp_tok_regex_next(p->regex, s, n, from, last, begin, end, err);
     *begin = *end = n;
     if (p->match && from < n) {
         *begin = from;

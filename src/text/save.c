@@ -1,6 +1,7 @@
 /* text/save.c - writing a tokenizer.json that Hugging Face tokenizers reads.
  * Written from the tables, so any tokenizer can be written, however it was made.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include "../file/file.h"
@@ -64,8 +65,11 @@ static json_t *merges(const struct sp_tokenizer *t)
         qsort(m, n, sizeof *m, by_rank);
     for (size_t i = 0; i < n && out; i++) {
         json_t *a = spelled(t, (int32_t)(m[i].key >> 32)), *b = spelled(t, (int32_t)(uint32_t)m[i].key);
-        /* "a b", which every version reads; the parts of a merge hold no space */
-        json_t *both = a && b ? json_sprintf("%s %s", json_string_value(a), json_string_value(b)) : NULL;
+        bool spaced = a && b && (strchr(json_string_value(a), ' ') || strchr(json_string_value(b), ' '));
+        /* "a b" where it can be: every version reads that */
+        json_t *both = spaced ? json_pack("[O, O]", a, b)
+                       : a && b ? json_sprintf("%s %s", json_string_value(a), json_string_value(b))
+                                : NULL;
         json_decref(a);
         json_decref(b);
         if (json_array_append_new(out, both)) {
@@ -102,20 +106,50 @@ static json_t *steps(json_t *list, const char *key)
     return out;
 }
 
+static json_t *pattern(const struct sp_tok_pattern *p)
+{
+    return json_pack("{s:s}", p->literal ? "String" : "Regex", p->text);
+}
+
+static json_t *charsmap(const struct sp_tok_charsmap *m)
+{
+    size_t n = sodium_base64_encoded_len(m->n_blob, sodium_base64_VARIANT_ORIGINAL);
+    char *text = sp_alloc(n);
+    json_t *out = NULL;
+    if (text) {
+        sodium_bin2base64(text, n, m->n_blob ? m->blob : (const unsigned char *)"", m->n_blob,
+                          sodium_base64_VARIANT_ORIGINAL);
+        out = json_string(text);
+    }
+    sp_free(text);
+    return out;
+}
+
+static json_t *normalizer(const struct sp_tok_norm *r)
+{
+    const char *type = sp_tok_norm_names[r->kind];
+    switch (r->kind) {
+    case SP_TOK_PREPEND:
+        return json_pack("{s:s, s:s}", "type", type, "prepend", r->to);
+    case SP_TOK_REPLACE:
+        return json_pack("{s:s, s:o, s:s}", "type", type, "pattern", pattern(&r->pattern), "content", r->to);
+    case SP_TOK_STRIP:
+        return json_pack("{s:s, s:b, s:b}", "type", type, "strip_left", r->left, "strip_right", r->right);
+    case SP_TOK_BERT:
+        return json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", type, "clean_text", r->clean, "handle_chinese_chars",
+                         r->chinese, "strip_accents", r->accents, "lowercase", r->lower);
+    case SP_TOK_PRECOMPILED:
+        return json_pack("{s:s, s:o}", "type", type, "precompiled_charsmap", charsmap(&r->map));
+    default:
+        return json_pack("{s:s}", "type", type);
+    }
+}
+
 static json_t *normalizers(const struct sp_tokenizer *t)
 {
-    static const char *const forms[] = {
-        [SP_TOK_NFC] = "NFC", [SP_TOK_NFD] = "NFD", [SP_TOK_NFKC] = "NFKC", [SP_TOK_NFKD] = "NFKD"
-    };
     json_t *list = json_array();
-    for (int i = 0; i < t->n_norm; i++) {
-        const struct sp_tok_norm *r = &t->norm[i];
-        json_t *j = r->kind == SP_TOK_PREPEND   ? json_pack("{s:s, s:s}", "type", "Prepend", "prepend", r->to)
-                    : r->kind == SP_TOK_REPLACE ? json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern",
-                                                            "String", r->from, "content", r->to)
-                                                : json_pack("{s:s}", "type", forms[r->kind]);
-        json_array_append_new(list, j);
-    }
+    for (int i = 0; i < t->n_norm; i++)
+        json_array_append_new(list, normalizer(&t->norm[i]));
     return steps(list, "normalizers");
 }
 
@@ -125,49 +159,71 @@ static json_t *byte_level(bool prefix, bool use_regex)
                      "use_regex", use_regex);
 }
 
+static json_t *pre_tokenizer(const struct sp_tok_pre *p)
+{
+    switch (p->kind) {
+    case SP_TOK_SPLIT:
+        return json_pack("{s:s, s:o, s:s, s:b}", "type", "Split", "pattern", pattern(&p->pattern), "behavior",
+                         sp_tok_behaviors[p->behavior], "invert", p->invert);
+    case SP_TOK_BYTE_LEVEL:
+        return byte_level(p->prefix_space, p->use_regex);
+    case SP_TOK_METASPACE:
+        return json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", p->replacement, "prepend_scheme",
+                         sp_tok_schemes[p->scheme], "split", p->split);
+    case SP_TOK_DIGITS:
+        return json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", p->behavior == SP_TOK_ISOLATED);
+    case SP_TOK_PUNCTUATION:
+        return json_pack("{s:s, s:s}", "type", "Punctuation", "behavior", sp_tok_behaviors[p->behavior]);
+    case SP_TOK_WHITESPACE:
+        return json_pack("{s:s}", "type", "Whitespace");
+    case SP_TOK_WHITESPACE_SPLIT:
+        return json_pack("{s:s}", "type", "WhitespaceSplit");
+    case SP_TOK_LENGTH:
+        break;
+    }
+    return json_pack("{s:s, s:I}", "type", "FixedLength", "length", (json_int_t)p->length);
+}
+
 static json_t *pre_tokenizers(const struct sp_tokenizer *t)
 {
-    static const char *const behaviors[] = { "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
-                                             "Contiguous" };
-    static const char *const schemes[] = { "always", "first", "never" };
     json_t *list = json_array();
-    for (int i = 0; i < t->n_pre; i++) {
-        const struct sp_tok_pre *p = &t->pre[i];
-        json_t *j = NULL;
-        switch (p->kind) {
-        case SP_TOK_SPLIT:
-            j = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern",
-                          p->pattern.literal ? "String" : "Regex", p->pattern.text, "behavior", behaviors[p->behavior],
-                          "invert", p->invert);
-            break;
-        case SP_TOK_BYTE_LEVEL:
-            j = byte_level(p->prefix_space, p->use_regex);
-            break;
-        case SP_TOK_DIGITS:
-            j = json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", p->individual);
-            break;
-        case SP_TOK_METASPACE:
-            j = json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", p->replacement, "prepend_scheme",
-                          schemes[p->scheme], "split", p->split);
-            break;
-        }
-        json_array_append_new(list, j);
-    }
+    for (int i = 0; i < t->n_pre; i++)
+        json_array_append_new(list, pre_tokenizer(&t->pre[i]));
     return steps(list, "pretokenizers");
+}
+
+static json_t *one_decoder(const struct sp_tok_dec *d)
+{
+    switch (d->kind) {
+    case SP_TOK_DEC_BYTE_LEVEL:
+        return byte_level(true, true);
+    case SP_TOK_DEC_BYTE_FALLBACK:
+        return json_pack("{s:s}", "type", "ByteFallback");
+    case SP_TOK_DEC_FUSE:
+        return json_pack("{s:s}", "type", "Fuse");
+    case SP_TOK_DEC_REPLACE:
+        return json_pack("{s:s, s:o, s:s}", "type", "Replace", "pattern", pattern(&d->pattern), "content", d->to);
+    case SP_TOK_DEC_STRIP:
+        return json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", d->from, "start", d->start, "stop",
+                         d->stop);
+    case SP_TOK_DEC_METASPACE:
+        return json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", d->from, "prepend_scheme",
+                         sp_tok_schemes[d->scheme], "split", 1);
+    case SP_TOK_DEC_WORDPIECE:
+        return json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", d->from, "cleanup", d->cleanup);
+    case SP_TOK_DEC_SUFFIX:
+        break;
+    }
+    return json_pack("{s:s, s:s}", "type", "BPEDecoder", "suffix", d->from);
 }
 
 static json_t *decoder(const struct sp_tokenizer *t)
 {
     json_t *list = json_array();
-    if (t->dec_from)
-        json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String",
-                                              t->dec_from, "content", t->dec_to));
-    if (t->dec_byte_fallback)
-        json_array_append_new(list, json_pack("{s:s}", "type", "ByteFallback"));
-    json_array_append_new(list, t->byte_level ? byte_level(true, true) : json_pack("{s:s}", "type", "Fuse"));
-    if (t->dec_strip_space)
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+    for (int i = 0; i < t->n_dec; i++)
+        json_array_append_new(list, one_decoder(&t->dec[i]));
+    if (!t->n_dec && !t->joins) /* without a decoder, readers would join by spaces */
+        json_array_append_new(list, json_pack("{s:s}", "type", "Fuse"));
     return steps(list, "decoders");
 }
 
@@ -196,12 +252,37 @@ static json_t *post_processor(const struct sp_tokenizer *t)
                      "special_tokens", specials);
 }
 
+static json_t *pieces(const struct sp_tokenizer *t)
+{
+    json_t *out = json_array();
+    for (int32_t id = 0; id < t->n_vocab; id++)
+        if (t->token[id].flags & SP_TOK_IN_VOCAB)
+            json_array_append_new(out, json_pack("[o, f]", spelled(t, id), t->score[id]));
+    return out;
+}
+
 static json_t *model(const struct sp_tokenizer *t)
 {
     json_t *unk = t->unk >= 0 ? spelled_added(t, t->unk) : json_null();
-    return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token", unk,
-                     "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", t->fuse_unk, "byte_fallback",
-                     t->byte_fallback, "ignore_merges", t->ignore_merges, "vocab", vocab(t), "merges", merges(t));
+    switch (t->model) {
+    case SP_TOK_UNIGRAM:
+        json_decref(unk);
+        unk = t->unk >= 0 ? json_integer(t->unk) : json_null();
+        return json_pack("{s:s, s:o, s:o, s:b}", "type", "Unigram", "unk_id", unk, "vocab", pieces(t),
+                         "byte_fallback", t->byte_fallback);
+    case SP_TOK_WORDPIECE:
+        return json_pack("{s:s, s:o, s:s, s:I, s:o}", "type", "WordPiece", "unk_token", unk,
+                         "continuing_subword_prefix", t->prefix, "max_input_chars_per_word",
+                         (json_int_t)t->word_chars_max, "vocab", vocab(t));
+    case SP_TOK_WORDLEVEL:
+        return json_pack("{s:s, s:o, s:o}", "type", "WordLevel", "vocab", vocab(t), "unk_token", unk);
+    case SP_TOK_BPE:
+        break;
+    }
+    return json_pack("{s:s, s:n, s:o, s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token", unk,
+                     "continuing_subword_prefix", t->prefix, "end_of_word_suffix", t->suffix, "fuse_unk", t->fuse_unk,
+                     "byte_fallback", t->byte_fallback, "ignore_merges", t->ignore_merges, "vocab", vocab(t), "merges",
+                     merges(t));
 }
 
 /* Whether JSON can hold every token: byte-level names are spelled in characters, others are written as they are. */

@@ -5,6 +5,15 @@
 #include <string.h>
 #include "inner.h"
 
+const char *const sp_tok_behaviors[5] = { [SP_TOK_REMOVED] = "Removed",
+                                          [SP_TOK_ISOLATED] = "Isolated",
+                                          [SP_TOK_WITH_PREVIOUS] = "MergedWithPrevious",
+                                          [SP_TOK_WITH_NEXT] = "MergedWithNext",
+                                          [SP_TOK_CONTIGUOUS] = "Contiguous" };
+const char *const sp_tok_schemes[3] = { [SP_TOK_ALWAYS] = "always",
+                                        [SP_TOK_FIRST] = "first",
+                                        [SP_TOK_NEVER] = "never" };
+
 struct cutter {
     struct sp_tokenizer *t;
     int step;
@@ -16,11 +25,24 @@ struct cutter {
     bool held, held_match;
 };
 
+/* A piece of step i goes on to the next one; a ByteLevel step may spell its bytes as characters first. */
+static enum sp_status next(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first, struct sp_ids *out,
+                           struct sp_err *err)
+{
+    if (t->pre[i].kind != SP_TOK_BYTE_LEVEL || !t->pre[i].spells)
+        return sp_tok_pieces(t, i + 1, s, n, first, out, err);
+    struct sp_text copy = { .max = (size_t)SP_TOK_INPUT_MAX * 4 };
+    sp_tok_map_bytes(&copy, s, n);
+    enum sp_status st = copy.full ? sp_tok_nomem(err) : sp_tok_pieces(t, i + 1, copy.at, copy.n, first, out, err);
+    sp_text_clear(&copy);
+    return st;
+}
+
 static enum sp_status give(struct cutter *c, size_t begin, size_t end, struct sp_err *err)
 {
     if (begin == end)
         return SP_OK;
-    return sp_tok_pieces(c->t, c->step + 1, c->s + begin, end - begin, c->first && begin == 0, c->out, err);
+    return next(c->t, c->step, c->s + begin, end - begin, c->first && begin == 0, c->out, err);
 }
 
 static enum sp_status flush(struct cutter *c, struct sp_err *err)
@@ -49,8 +71,10 @@ static bool joins(const struct cutter *c, bool match)
 
 static enum sp_status span(struct cutter *c, size_t begin, size_t end, bool match, struct sp_err *err)
 {
-    if (begin == end || (match && c->behavior == SP_TOK_REMOVED))
-        return SP_OK;
+    if (begin == end) /* an empty match cuts */
+        return match ? flush(c, err) : SP_OK;
+    if (match && c->behavior == SP_TOK_REMOVED)
+        return flush(c, err);
     if (joins(c, match)) {
         c->end = end;
         c->held_match = match;
@@ -69,59 +93,120 @@ static enum sp_status cut(struct sp_tokenizer *t, int i, const char *s, size_t n
 {
     const struct sp_tok_pre *p = &t->pre[i];
     struct cutter c = { .t = t, .step = i, .s = s, .first = first, .out = out, .behavior = p->behavior };
-    for (size_t at = 0, begin, end; at < n; at = end) {
-        TRY(sp_tok_pattern_next(&p->pattern, s, n, at, &begin, &end, err));
-        TRY(span(&c, at, begin, p->invert, err));
-        TRY(span(&c, begin, end, !p->invert, err));
+    for (size_t at = 0, last = SIZE_MAX, begin, end; at < n; at = last = end) {
+        TRY(sp_tok_pattern_next(&p->pattern, s, n, at, last, &begin, &end, err));
+        if (begin > at)
+            TRY(span(&c, at, begin, p->invert, err));
+        if (begin < n)
+            TRY(span(&c, begin, end, !p->invert, err));
     }
     return flush(&c, err);
 }
 
-/* Digits: characters of class N, one by one or as runs. */
-static enum sp_status cut_digits(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first, struct sp_ids *out,
-                                 struct sp_err *err)
+/* Steps that look at one character at a time: whether it is one to cut at. */
+static bool cuts_at(const struct sp_tok_pre *p, enum sp_tok_class class, int32_t code)
+{
+    return p->kind == SP_TOK_DIGITS        ? class == SP_TOK_NUMBER
+           : p->kind == SP_TOK_PUNCTUATION ? sp_tok_is_punctuation(code)
+                                           : class == SP_TOK_SPACE;
+}
+
+static enum sp_status cut_characters(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first,
+                                     struct sp_ids *out, struct sp_err *err)
+{
+    const struct sp_tok_pre *p = &t->pre[i];
+    struct cutter c = { .t = t, .step = i, .s = s, .first = first, .out = out, .behavior = p->behavior };
+    size_t len, from = 0;
+    int32_t code;
+    for (size_t at = 0; at < n; at += len) {
+        enum sp_tok_class class = sp_tok_class_at((const unsigned char *)s + at, n - at, &len, &code);
+        if (!cuts_at(p, class, code))
+            continue;
+        TRY(span(&c, from, at, false, err));
+        TRY(span(&c, at, from = at + len, true, err));
+    }
+    TRY(span(&c, from, n, false, err));
+    return flush(&c, err);
+}
+
+/* Runs of word characters, and of what is neither these nor space. */
+static enum sp_status cut_words(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first, struct sp_ids *out,
+                                struct sp_err *err)
 {
     struct cutter c = { .t = t, .step = i, .s = s, .first = first, .out = out, .behavior = SP_TOK_CONTIGUOUS };
+    const unsigned char *u = (const unsigned char *)s;
     size_t len;
     int32_t code;
     for (size_t at = 0; at < n; at += len) {
-        bool digit = sp_tok_class_at((const unsigned char *)s + at, n - at, &len, &code) == SP_TOK_NUMBER;
-        if (digit && t->pre[i].individual)
-            TRY(flush(&c, err));
-        TRY(span(&c, at, at + len, digit, err));
+        bool space = sp_tok_class_at(u + at, n - at, &len, &code) == SP_TOK_SPACE;
+        TRY(space ? flush(&c, err) : span(&c, at, at + len, sp_tok_is_word(u + at, n - at), err));
     }
     return flush(&c, err);
 }
 
-/* A copy of s with `front` before it and every space as `mark` (NULL: kept), then `next`. */
-static enum sp_status with_copy(struct sp_tokenizer *t, int i, const char *s, size_t n, const char *front,
-                                const char *mark, bool cutting, bool first, struct sp_ids *out, struct sp_err *err)
+static enum sp_status cut_lengths(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first,
+                                  struct sp_ids *out, struct sp_err *err)
 {
-    struct sp_text copy = { .max = (size_t)SP_TOK_INPUT_MAX * 4 };
-    sp_text_add(&copy, front, strlen(front));
-    for (const char *end = s + n; s < end;) {
-        const char *hit = mark ? memchr(s, ' ', (size_t)(end - s)) : NULL;
-        sp_text_add(&copy, s, (size_t)((hit ? hit : end) - s));
-        if (hit)
-            sp_text_add(&copy, mark, strlen(mark));
-        s = hit ? hit + 1 : end;
+    struct cutter c = { .t = t, .step = i, .s = s, .first = first, .out = out };
+    size_t from = 0, len;
+    int64_t chars = 0;
+    int32_t code;
+    for (size_t at = 0; at < n; at += len) {
+        if (chars++ == t->pre[i].length) {
+            TRY(give(&c, from, at, err));
+            from = at;
+            chars = 1;
+        }
+        sp_tok_class_at((const unsigned char *)s + at, n - at, &len, &code);
     }
-    enum sp_status st = copy.full ? sp_tok_nomem(err) : SP_OK;
-    if (!st)
-        st = cutting ? cut(t, i, copy.at, copy.n, first, out, err)
-                     : sp_tok_pieces(t, i + 1, copy.at, copy.n, first, out, err);
-    sp_text_clear(&copy);
-    return st;
+    return give(&c, from, n, err);
+}
+
+/* The copy that step i works on.  It may hold the copy of no other piece: steps below have their own. */
+static struct sp_text *fresh(struct sp_tokenizer *t, int i)
+{
+    struct sp_text *copy = &t->scratch.piece[i];
+    copy->max = (size_t)SP_TOK_INPUT_MAX * 4;
+    copy->n = 0;
+    return copy;
 }
 
 static enum sp_status metaspace(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first, struct sp_ids *out,
                                 struct sp_err *err)
 {
     const struct sp_tok_pre *p = &t->pre[i];
+    struct sp_text *copy = fresh(t, i);
     size_t k = strlen(p->replacement);
-    bool marked = n && (*s == ' ' || (n >= k && memcmp(s, p->replacement, k) == 0));
-    bool front = !marked && (p->scheme == SP_TOK_ALWAYS || (p->scheme == SP_TOK_FIRST && first));
-    return with_copy(t, i, s, n, front ? p->replacement : "", p->replacement, p->split, first, out, err);
+    bool marked = *s == ' ' || (n >= k && memcmp(s, p->replacement, k) == 0);
+    if (!marked && (p->scheme == SP_TOK_ALWAYS || (p->scheme == SP_TOK_FIRST && first)))
+        sp_text_add(copy, p->replacement, k);
+    for (const char *end = s + n; s < end;) {
+        const char *hit = memchr(s, ' ', (size_t)(end - s));
+        sp_text_add(copy, s, (size_t)((hit ? hit : end) - s));
+        if (hit)
+            sp_text_add(copy, p->replacement, k);
+        s = hit ? hit + 1 : end;
+    }
+    if (copy->full)
+        return sp_tok_nomem(err);
+    return p->split ? cut(t, i, copy->at, copy->n, first, out, err)
+                    : next(t, i, copy->at, copy->n, first, out, err);
+}
+
+static enum sp_status byte_level(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first,
+                                 struct sp_ids *out, struct sp_err *err)
+{
+    const struct sp_tok_pre *p = &t->pre[i];
+    if (p->prefix_space && *s != ' ') {
+        struct sp_text *copy = fresh(t, i);
+        sp_text_add(copy, " ", 1);
+        sp_text_add(copy, s, n);
+        if (copy->full)
+            return sp_tok_nomem(err);
+        s = copy->at;
+        n = copy->n;
+    }
+    return p->use_regex ? cut(t, i, s, n, first, out, err) : next(t, i, s, n, first, out, err);
 }
 
 /* The model: without pre-tokenizer the whole text is one word; where no token crosses
@@ -145,20 +230,22 @@ static enum sp_status words(struct sp_tokenizer *t, const char *s, size_t n, str
 enum sp_status sp_tok_pieces(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first, struct sp_ids *out,
                              struct sp_err *err)
 {
+    if (!n)
+        return SP_OK;
     if (i == t->n_pre)
         return words(t, s, n, out, err);
-    const struct sp_tok_pre *p = &t->pre[i];
-    switch (p->kind) {
+    switch (t->pre[i].kind) {
     case SP_TOK_SPLIT:
         return cut(t, i, s, n, first, out, err);
-    case SP_TOK_DIGITS:
-        return cut_digits(t, i, s, n, first, out, err);
     case SP_TOK_METASPACE:
         return metaspace(t, i, s, n, first, out, err);
+    case SP_TOK_WHITESPACE:
+        return cut_words(t, i, s, n, first, out, err);
+    case SP_TOK_LENGTH:
+        return cut_lengths(t, i, s, n, first, out, err);
     case SP_TOK_BYTE_LEVEL:
-        break;
+        return byte_level(t, i, s, n, first, out, err);
+    default:
+        return cut_characters(t, i, s, n, first, out, err);
     }
-    if (p->prefix_space && n && *s != ' ')
-        return with_copy(t, i, s, n, " ", NULL, p->use_regex, first, out, err);
-    return p->use_regex ? cut(t, i, s, n, first, out, err) : sp_tok_pieces(t, i + 1, s, n, first, out, err);
 }

@@ -107,12 +107,15 @@ enum sp_status sp_tokenizer_encode(struct sp_tokenizer *t, const char *text, siz
 enum sp_status sp_tokenizer_decode(const struct sp_tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
                                    struct sp_text *out, struct sp_err *err);
 
-/* Decoding one token at a time: never emits half a character, holds at most 3 bytes. */
+/* Decoding one token at a time: never emits half a character, holds at most 3 bytes.  All pieces together are what
+ * sp_tokenizer_decode gives, but for byte tokens that form no character (one U+FFFD for each longest part here, one a
+ * byte there) and decoders that strip the end of a text. */
 struct sp_decoder {
     const struct sp_tokenizer *t;
     unsigned char held[8];
     int n_held;
-    bool skip_special, begun;
+    int32_t strip; /* leading characters that may still be left out */
+    bool skip_special, begun, space;
 };
 void sp_decoder_init(struct sp_decoder *d, const struct sp_tokenizer *t, bool skip_special);
 /* Continues after a prompt: the text of its first new token keeps its leading space. */

@@ -1,5 +1,5 @@
 /* text/vocab.c - the vocabulary: tokens, the byte-level alphabet, merges, and the
- * trees that find added tokens in text.
+ * trees that find tokens in text.
  * SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE 1 /* memmem */
 #include <string.h>
@@ -68,6 +68,7 @@ enum sp_status sp_tok_new(struct sp_tokenizer **out, struct sp_err *err)
     if (!t)
         return sp_tok_nomem(err);
     t->bos = t->eos = t->unk = -1;
+    t->prefix = t->suffix = "";
     if (pthread_mutex_init(&t->scratch.lock, NULL)) {
         sp_free(t);
         return sp_fail(err, SP_NOMEM, "tokenizer: no lock to be had");
@@ -80,19 +81,25 @@ void sp_tokenizer_free(struct sp_tokenizer *t)
 {
     if (!t)
         return;
-    for (int i = 0; i < t->n_pre; i++)
+    for (int i = 0; i < SP_TOK_STEPS_MAX; i++) {
+        sp_tok_pattern_clear(&t->norm[i].pattern);
         sp_tok_pattern_clear(&t->pre[i].pattern);
+        sp_tok_pattern_clear(&t->dec[i].pattern);
+        sp_text_clear(&t->scratch.piece[i]);
+    }
     sp_tok_names_clear(&t->names);
     sp_tok_map_clear(&t->merge);
-    sp_tok_map_clear(&t->raw_added.edge);
-    sp_tok_map_clear(&t->norm_added.edge);
-    sp_free(t->raw_added.end);
-    sp_free(t->norm_added.end);
+    sp_tok_tree_clear(&t->start);
+    sp_tok_tree_clear(&t->later);
+    sp_tok_tree_clear(&t->raw_added);
+    sp_tok_tree_clear(&t->norm_added);
     sp_free(t->scratch.cache);
     sp_free(t->scratch.symbol);
     sp_free(t->scratch.heap);
+    sp_free(t->scratch.best);
     pthread_mutex_destroy(&t->scratch.lock);
     sp_free(t->token);
+    sp_free(t->score);
     sp_arena_clear(&t->mem);
     sp_free(t);
 }
@@ -125,15 +132,15 @@ static enum sp_status put(struct sp_tokenizer *t, const char *raw, size_t n, int
     if (!copy)
         return sp_tok_nomem(err);
     memcpy(copy, raw, n);
-    k->raw = k->out = copy;
-    k->n_raw = k->n_out = (uint32_t)n;
+    k->raw = k->out = k->first = copy;
+    k->n_raw = k->n_out = k->n_first = (uint32_t)n;
     k->flags = SP_TOK_USED | flags;
     return SP_OK;
 }
 
 enum sp_status sp_tok_put_raw(struct sp_tokenizer *t, const char *raw, size_t n, int32_t id, struct sp_err *err)
 {
-    if (sp_tok_names_get(&t->names, raw, n) >= 0)
+    if (t->model != SP_TOK_UNIGRAM && sp_tok_names_get(&t->names, raw, n) >= 0) /* there the last one counts */
         return sp_fail(err, SP_FORMAT, "the token \"%.*s\" is in the vocabulary twice", (int)(n > 40 ? 40 : n), raw);
     TRY(put(t, raw, n, id, SP_TOK_IN_VOCAB, err));
     return sp_tok_names_put(&t->names, t->token[id].raw, n, id, err);
@@ -173,9 +180,11 @@ enum sp_status sp_tok_put_merge(struct sp_tokenizer *t, int32_t left, int32_t ri
 {
     const struct sp_tok_token *a = &t->token[left], *b = &t->token[right];
     char both[2 * SP_TOK_TOKEN_BYTES_MAX];
+    size_t cut = strlen(t->prefix); /* a later piece leaves its prefix behind */
+    cut = b->n_raw >= cut ? cut : b->n_raw;
     memcpy(both, a->raw, a->n_raw);
-    memcpy(both + a->n_raw, b->raw, b->n_raw);
-    int32_t id = sp_tok_names_get(&t->names, both, a->n_raw + b->n_raw);
+    memcpy(both + a->n_raw, b->raw + cut, b->n_raw - cut);
+    int32_t id = sp_tok_names_get(&t->names, both, a->n_raw + b->n_raw - cut);
     if (id < 0)
         return sp_fail(err, SP_FORMAT,
                        "merge %u joins \"%.*s\" and \"%.*s\", but what they make isn't in the vocabulary", rank,
@@ -184,12 +193,14 @@ enum sp_status sp_tok_put_merge(struct sp_tokenizer *t, int32_t left, int32_t ri
     return sp_tok_map_put(&t->merge, key, (uint64_t)rank << 32 | (uint32_t)id, err);
 }
 
-/* ---- added tokens in text ---- */
-static enum sp_status tree_add(struct sp_tok_tree *tree, const char *s, size_t n, int32_t id, struct sp_err *err)
+/* ---- trees ---- */
+enum sp_status sp_tok_tree_add(struct sp_tok_tree *tree, const char *s, size_t n, int32_t id, struct sp_err *err)
 {
     uint64_t node = 0;
-    if (tree->n + n + 1 > SP_TOK_ADDED_BYTES_MAX)
-        return sp_fail(err, SP_LIMIT, "added tokens hold more than %d bytes", SP_TOK_ADDED_BYTES_MAX);
+    if (!n)
+        return SP_OK;
+    if (tree->n + n + 1 > SP_TOK_TREE_MAX)
+        return sp_fail(err, SP_LIMIT, "the tokens hold more than %d bytes", SP_TOK_TREE_MAX);
     if (tree->n + n + 1 > tree->cap) {
         size_t cap = (tree->cap + n + 1) * 2;
         int32_t *end = sp_realloc(tree->end, cap * sizeof *end);
@@ -213,6 +224,13 @@ static enum sp_status tree_add(struct sp_tok_tree *tree, const char *s, size_t n
     return SP_OK;
 }
 
+void sp_tok_tree_clear(struct sp_tok_tree *tree)
+{
+    sp_tok_map_clear(&tree->edge);
+    sp_free(tree->end);
+    *tree = (struct sp_tok_tree){ 0 };
+}
+
 int32_t sp_tok_tree_find(const struct sp_tok_tree *tree, const char *s, size_t n, size_t *len)
 {
     uint64_t node = 0;
@@ -229,50 +247,28 @@ static enum sp_status plant(struct sp_tokenizer *t, int32_t id, struct sp_err *e
 {
     const struct sp_tok_token *k = &t->token[id];
     if (!(k->flags & SP_TOK_NORMALIZED))
-        return tree_add(&t->raw_added, k->raw, k->n_raw, id, err);
+        return sp_tok_tree_add(&t->raw_added, k->raw, k->n_raw, id, err);
     struct sp_text form = { 0 };
     TRY(sp_tok_normalize(t, k->raw, k->n_raw, &form, err));
-    enum sp_status st = form.n ? tree_add(&t->norm_added, form.at, form.n, id, err) : SP_OK;
+    enum sp_status st = form.n ? sp_tok_tree_add(&t->norm_added, form.at, form.n, id, err) : SP_OK;
     sp_text_clear(&form);
     return st;
 }
 
-/* ---- what a token decodes to ---- */
-static int hex_byte(const char *s, size_t n)
+/* Unigram finds all its pieces in one tree, WordPiece the beginnings and the later pieces in two. */
+static enum sp_status plant_piece(struct sp_tokenizer *t, int32_t id, struct sp_err *err)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    if (n != 6 || memcmp(s, "<0x", 3) != 0 || s[5] != '>')
-        return -1;
-    const char *a = s[3] ? strchr(digits, s[3]) : NULL, *b = s[4] ? strchr(digits, s[4]) : NULL;
-    return a && b ? (int)(a - digits) * 16 + (int)(b - digits) : -1;
-}
-
-static enum sp_status decoded(struct sp_tokenizer *t, struct sp_tok_token *k, struct sp_err *err)
-{
-    int byte = t->dec_byte_fallback ? hex_byte(k->raw, k->n_raw) : -1;
-    if (byte < 0 && (!t->dec_from || !memmem(k->raw, k->n_raw, t->dec_from, strlen(t->dec_from))))
+    const struct sp_tok_token *k = &t->token[id];
+    size_t n = strlen(t->prefix);
+    if (t->model != SP_TOK_UNIGRAM && t->model != SP_TOK_WORDPIECE)
         return SP_OK;
-    struct sp_text out = { 0 };
-    size_t n_from = t->dec_from ? strlen(t->dec_from) : 0;
-    const char *s = k->raw, *end = s + k->n_raw;
-    if (byte >= 0)
-        sp_text_add(&out, &(char){ (char)byte }, 1);
-    while (byte < 0 && s < end) {
-        const char *hit = memmem(s, (size_t)(end - s), t->dec_from, n_from);
-        sp_text_add(&out, s, (size_t)((hit ? hit : end) - s));
-        if (hit)
-            sp_text_add(&out, t->dec_to, strlen(t->dec_to));
-        s = hit ? hit + n_from : end;
-    }
-    char *copy = out.full ? NULL : sp_arena_take(&t->mem, out.n + 1);
-    if (copy && out.n)
-        memcpy(copy, out.at, out.n);
-    k->out = copy;
-    k->n_out = (uint32_t)out.n;
-    sp_text_clear(&out);
-    return copy ? SP_OK : sp_tok_nomem(err);
+    TRY(sp_tok_tree_add(&t->start, k->raw, k->n_raw, id, err));
+    if (t->model == SP_TOK_WORDPIECE && k->n_raw > n && memcmp(k->raw, t->prefix, n) == 0)
+        return sp_tok_tree_add(&t->later, k->raw + n, k->n_raw - n, id, err);
+    return SP_OK;
 }
 
+/* ---- the end ---- */
 /* Whether U+2581 stands behind another character in some token. */
 static bool mark_inside(const struct sp_tok_token *k)
 {
@@ -286,6 +282,7 @@ static bool mark_inside(const struct sp_tok_token *k)
 enum sp_status sp_tok_finish(struct sp_tokenizer *t, struct sp_err *err)
 {
     bool all_bytes = true, inside = false;
+    TRY(sp_tok_check_decoders(t, err));
     for (int b = 0; b < 256; b++) {
         char name[8] = { (char)b };
         if (!t->byte_level)
@@ -295,12 +292,15 @@ enum sp_status sp_tok_finish(struct sp_tokenizer *t, struct sp_err *err)
     }
     for (int32_t id = 0; id < t->n_vocab; id++) {
         struct sp_tok_token *k = &t->token[id];
-        TRY(decoded(t, k, err));
+        TRY(sp_tok_decoded(t, k, err));
+        if (k->flags & SP_TOK_IN_VOCAB)
+            TRY(plant_piece(t, id, err));
         inside = inside || ((k->flags & SP_TOK_IN_VOCAB) && mark_inside(k));
         if ((k->flags & SP_TOK_ADDED) && !(k->flags & SP_TOK_UNMATCHED))
             TRY(plant(t, id, err));
     }
-    t->splits_at_mark = !t->byte_level && t->byte_fallback && all_bytes && !inside;
+    t->splits_at_mark = t->model == SP_TOK_BPE && !t->byte_level && t->byte_fallback && all_bytes && !inside &&
+                        !t->ignore_merges && !*t->prefix && !*t->suffix;
     return SP_OK;
 }
 
