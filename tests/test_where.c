@@ -211,6 +211,15 @@ static void ranks_places(void **state)
     near("use", place[0].co2e_g.likely, 10 * 1.12 * 2.73, 1e-6);
     for (int i = 1; i < n; i++)
         assert_true(place[i].co2e_g.how == SP_HOW_UNKNOWN || place[i - 1].co2e_g.likely <= place[i].co2e_g.likely);
+    snprintf(m.zone, sizeof m.zone, "PL");
+    m.co2e_g_per_kwh = 700;
+    m.co2e_how = SP_HOW_CATALOGUE; /* a zone was given: an own machine is a place too, with a room's PUE */
+    assert_int_equal(sp_plan_places(c, &ask, SP_PLACE_BY_CO2E, place, SP_PLACES_MAX, &n, &err), SP_OK);
+    int own = 0;
+    while (own < n && strcmp(place[own].provider, "own"))
+        own++;
+    assert_true(own < n && place[own].money.likely > 0 && !strcmp(place[own].zone, "PL"));
+    near("own use", place[own].co2e_g.likely, 10 * 1.56 * 700, 1e-6);
     ask.provider = "azure";
     ask.region = "westeurope";
     assert_int_equal(sp_plan_places(c, &ask, SP_PLACE_BY_CO2E, place, SP_PLACES_MAX, &n, &err), SP_OK);

@@ -17,8 +17,6 @@ const struct sp_default sp_default_rows[] = {
     { "own_months", 36, 48, 72, "months", "assumed", "2026-11", "usual depreciation of servers" },
     { "own_utilisation", 0.3, 0.6, 0.9, "ratio", "assumed", "2026-11", "share of all hours in which an own machine works" },
     { "own_staff", 0.02, 0.05, 0.15, "ratio", "assumed", "2026-11", "upkeep a year over what was bought; a small team pays the high end" },
-    { "own_load", 0.55, 0.72, 0.9, "ratio", "assumed", "2026-11", "power of a device at work over its rated power: measured 0.6 to 0.85 in training" },
-    { "own_host", 0.15, 0.3, 0.5, "ratio", "assumed", "2026-11", "power of the host over that of its devices" },
     { "own_pue", 1.1, 1.56, 2, "ratio", "catalogue", "2024-12", "Uptime Institute survey 2024: mean 1.56; low a cloud and high a room with a split unit" },
     { "spot_repeats", 1.02, 1.1, 1.35, "ratio", "assumed", "2026-11", "work done again after interruptions; with checkpoints" },
     { "stale_price", 0.6, 1, 1.2, "ratio", "assumed", "2026-11", "a rent or price older than a year against today: rents of the A100 fell from 4.10 (2023-11) to 2.79 USD (2026)" },

@@ -23,7 +23,7 @@ struct where_options {
 static const struct sp_option where_options[] = {
     { .name = "on", .kind = SP_OPT_TEXT, .at = AT(on), .fallback_text = "this", .group = "Job", .unit = "MACHINE", .help = "a100-80gb*8, rtx-4090, p4d.24xlarge, this" },
     { .name = "hours", .kind = SP_OPT_REAL, .at = AT(hours), .min = 0, .max = 1e9, .fallback = 1, .unit = "H", .help = "that all its devices work" },
-    { .name = "kwh", .kind = SP_OPT_REAL, .at = AT(kwh), .min = 0, .max = 1e12, .help = "of devices and hosts without the building; 0: from rated power" },
+    { .name = "kwh", .kind = SP_OPT_REAL, .at = AT(kwh), .min = 0, .max = 1e12, .help = "of devices and hosts without the building; 0: as such devices draw in training" },
     { .name = "by", .kind = SP_OPT_CHOICE, .at = AT(by), .choices = orders, .group = "Places", .help = "what they are ranked by" },
     { .name = "provider", .kind = SP_OPT_TEXT, .at = AT(provider), .unit = "NAME", .help = "aws, azure, gcp, lambda; without it all" },
     { .name = "region", .kind = SP_OPT_TEXT, .at = AT(region), .unit = "NAME", .help = "us-east-1, westeurope, europe-west4; without it all" },
@@ -175,6 +175,8 @@ static void in_words(const struct answer *a)
 
 static void show_money(const struct sp_plan_money *m)
 {
+    if (m->on_demand.how == SP_HOW_UNKNOWN && m->own.how == SP_HOW_UNKNOWN)
+        return;
     printf("\n  %-20s %12s %12s %12s      known by\n", "money", "low", "likely", "high");
     line("on demand", &m->on_demand, m->currency);
     line("spot, with repeats", &m->spot, m->currency);
@@ -199,7 +201,21 @@ static void show_place(const struct sp_plan_place *p)
         sp_show_mass(p->co2e_embodied_g.likely, embodied, sizeof embodied);
     bool elsewhere = p->instance[0] && strcasecmp(p->price_region, p->region) && strcasecmp(p->price_region, "any");
     printf("  %-8s %-24s %-6s %12s %-3s %10s %10s  %5s x %.2f  %s%s%s%s\n", p->provider, p->region, p->zone, money, p->currency, co2e, embodied, grid, p->pue, p->instance,
-           elsewhere ? ", price of " : "", elsewhere ? p->price_region : "", p->stale ? ", stale" : "");
+           elsewhere ? ", price of " : "", elsewhere ? p->price_region : "", p->stale ? p->instance[0] ? ", stale" : "stale" : "");
+}
+
+static void explain_place(struct answer *a)
+{
+    const struct sp_plan_place *p = a->place;
+    double hour = a->machine.embodied_g_per_hour;
+    if (!a->n)
+        return;
+    if (p->co2e_g.how != SP_HOW_UNKNOWN)
+        sp_explain(&a->explain, "CO2e of use, %s %s: %.6g kWh x PUE %.3g x %.4g g/kWh = %.6g g, location-based", p->provider, p->region, p->kwh.likely, p->pue, p->g_per_kwh,
+                   p->co2e_g.likely);
+    if (hour > 0)
+        sp_explain(&a->explain, "making: M = TE x TiR / EL x RR / ToR = %.4g g an hour of %s x %.6g hours = %.6g g (ISO/IEC 21031)", hour, a->machine.name,
+                   p->co2e_embodied_g.likely / hour, p->co2e_embodied_g.likely);
 }
 
 static void show(const struct answer *a, const struct where_options *o)
@@ -222,6 +238,8 @@ static enum sp_status where_run(struct verb_call *call, struct sp_err *err)
     struct answer a = { 0 };
     TRY(sp_catalog_open(&c, err));
     enum sp_status st = reckon(call, c, &a, err);
+    if (!st)
+        explain_place(&a);
     if (!st && call->common.json)
         st = where_json(call, &a, err);
     else if (!st)
@@ -243,7 +261,7 @@ const struct verb sp_verb_plan_where = {
             "\n"
             "Amounts keep the currency of their price. Another currency is converted only at a rate that you\n"
             "state. --price-hour is your own rent for one device, --price-kwh your own tariff, --currency\n"
-            "the currency of both and of --own-price.\n"
+            "the currency of both and of --own-price. With --zone your own machine is ranked among the places.\n"
             "\n"
             "  sparsam plan where --on a100-80gb*8 --hours 100\n"
             "  sparsam plan where --on p4d.24xlarge --hours 720 --by co2e --provider aws\n"

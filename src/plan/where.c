@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 #include <strings.h>
+#include "energy.h"
 #include "where_inner.h"
 
 static const double hours_month = 730; /* 8760 / 12 */
@@ -39,20 +40,24 @@ struct sp_figure sp_own_term(const struct sp_catalog *c, const char *name, doubl
     return sp_range(d->low, d->likely, d->high, how);
 }
 
-struct sp_figure sp_where_kwh(const struct sp_catalog *c, const struct sp_plan_money_ask *ask)
+/* Watts of a device and its part of host and network: as measured in training, but for what the person says. */
+static struct sp_figure watts(const struct sp_plan_money_ask *ask)
 {
     const struct sp_machine *m = ask->machine;
-    double rated = m->device.tdp_w > 0 ? m->device.tdp_w : m->tdp_w;
-    if (ask->energy_kwh.high > 0)
-        return ask->energy_kwh;
-    if (!m->device.count && m->watts_thread > 0) /* a processor whose power at work is known */
-        return sp_figure_scale(ask->device_hours, 1e-3 * (m->idle_w + m->cores * m->watts_thread));
-    struct sp_figure watts = sp_figure_scale(sp_own_term(c, "own_load", ask->own.load), rated), host;
-    if (ask->own.host < 0 && m->device.host_w > 0)
-        host = sp_range(0.5 * m->device.host_w, m->device.host_w, 1.5 * m->device.host_w, SP_HOW_CATALOGUE);
-    else
-        host = sp_figure_mul(watts, sp_own_term(c, "own_host", ask->own.host));
-    return sp_figure_scale(sp_figure_mul(sp_figure_add(watts, host), ask->device_hours), 1e-3);
+    const struct sp_own_terms *t = &ask->own;
+    struct sp_ask job = { .machine = *m };
+    struct sp_energy_plan e = { 0 };
+    if (m->device.count < 1 && m->watts_thread > 0) /* a processor whose power at work is known */
+        return sp_exact(m->idle_w + m->cores * m->watts_thread, m->power_how);
+    if (sp_plan_energy(&job, SP_LOAD_TRAINING, ask->device_hours, &e, NULL, &(struct sp_err){ 0 }))
+        return sp_exact(0, SP_HOW_UNKNOWN);
+    struct sp_figure device = t->load >= 0 ? sp_exact(t->load * m->device.tdp_w, SP_HOW_CATALOGUE) : e.device_w;
+    return sp_figure_add(device, t->host >= 0 ? sp_figure_scale(device, t->host) : sp_figure_add(e.host_w, e.network_w));
+}
+
+struct sp_figure sp_where_kwh(const struct sp_plan_money_ask *ask)
+{
+    return ask->energy_kwh.high > 0 ? ask->energy_kwh : sp_figure_scale(sp_figure_mul(watts(ask), ask->device_hours), 1e-3);
 }
 
 enum sp_status sp_money_rate(struct sp_money_rates *rates, const char *text, struct sp_err *err)
@@ -309,9 +314,13 @@ enum { OWN_PRICE, OWN_REST, OWN_MONTHS, OWN_USE, OWN_STAFF, OWN_KWH, OWN_PUE, OW
 static bool own_parts(const struct sp_catalog *c, const struct sp_plan_money_ask *ask, struct sp_plan_money *out, struct own_part part[OWN_PARTS])
 {
     const struct sp_own_terms *t = &ask->own;
-    struct sp_figure price, kwh = sp_where_kwh(c, ask), kwh_price;
+    struct sp_figure price, kwh = sp_where_kwh(ask), kwh_price;
     if (!purchase(c, ask, out, &price) || !tariff(c, ask, out, &kwh_price))
         return false;
+    if (!(kwh.high > 0) && ask->device_hours.high > 0) {
+        why(out, "nobody knows what %.60s draws: give --kwh", ask->machine->device.name[0] ? ask->machine->device.name : ask->machine->name);
+        return false;
+    }
     double hours = ask->device_hours.likely, ratio = hours > 0 ? 1 / hours : 0;
     part[OWN_PRICE] = (struct own_part){ offsetof(struct own_case, price), price };
     part[OWN_REST] = (struct own_part){ offsetof(struct own_case, rest), sp_own_term(c, "own_rest", t->rest) };

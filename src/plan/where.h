@@ -20,7 +20,8 @@ struct sp_own_terms {
     double utilisation;    /* share of all hours in which it works                                                  */
     double staff;          /* a year, as a share of what was bought (price and rest)                                */
     double price_per_kwh, pue;
-    double load, host;     /* where the energy isn't known: device power over TDP; host's power over the device's    */
+    double load, host;     /* where the energy isn't known: device power over TDP; host's power over the device's;
+                              negative: as sp_plan_energy has them for training                                     */
 };
 /* How much of the answer's currency one of another is worth ("USD=0.92"). */
 enum { SP_RATES_OF_MONEY = 8 };
@@ -29,7 +30,7 @@ struct sp_money_rates { int n; struct { char currency[4]; double worth; } at[SP_
 struct sp_plan_money_ask {
     const struct sp_machine *machine;  /* placed (sp_catalog_place): names the device, how many there are       */
     struct sp_figure device_hours;     /* of all devices together                                                */
-    struct sp_figure energy_kwh;       /* devices and hosts, before PUE; high 0: unknown, then load x TDP        */
+    struct sp_figure energy_kwh;       /* devices and hosts, before PUE; high 0: unknown, then sp_plan_energy's   */
     const char *provider, *region;     /* NULL: the cheapest of the catalogue                                    */
     double price_per_hour;             /* rent of a device as the person says, in `currency`; negative: catalogue */
     const char *currency;              /* of the answer; NULL: of the price found first (rent, else purchase)     */
@@ -65,13 +66,15 @@ struct sp_plan_place {
     const char *price_date, *price_region; /* price_region differs from region where only another one's is known */
     bool stale;
     double pue, g_per_kwh;
+    struct sp_figure kwh;              /* devices and hosts, before PUE                                          */
     struct sp_figure co2e_g, co2e_embodied_g; /* kWh x PUE x grid (location-based); M = TE x TiR/EL x RR/ToR (ISO/IEC 21031) */
 };
 enum sp_place_order { SP_PLACE_BY_MONEY, SP_PLACE_BY_CO2E };
 enum { SP_PLACES_MAX = 512 };
 /* "USD=0.92" added to rates; SP_USAGE. */
 enum sp_status sp_money_rate(struct sp_money_rates *rates, const char *text, struct sp_err *err);
-/* All regions of all providers (or of ask->provider, ask->region), best first, at most max. */
+/* All regions of all providers (or of ask->provider, ask->region), best first, at most max; and where the machine's zone
+ * was given, an own machine there (provider "own"; pointers live as long as ask->machine and the catalogue). */
 enum sp_status sp_plan_places(const struct sp_catalog *c, const struct sp_plan_money_ask *ask, enum sp_place_order by, struct sp_plan_place *out, int max,
                               int *n, struct sp_err *err);
 #endif

@@ -21,8 +21,8 @@ bool sp_money_convert(const struct sp_money_rates *rates, double amount, const c
 /* A default of the catalogue with its range, or what the person said (not negative). */
 struct sp_figure sp_own_term(const struct sp_catalog *c, const char *name, double said);
 int sp_where_devices(const struct sp_machine *m);        /* at least 1 */
-/* kWh of devices and hosts before the building: as asked, else device-hours x load x rated power and the host's. */
-struct sp_figure sp_where_kwh(const struct sp_catalog *c, const struct sp_plan_money_ask *ask);
+/* kWh of devices and hosts before the building: as asked, else by sp_plan_energy; high 0: unknown. */
+struct sp_figure sp_where_kwh(const struct sp_plan_money_ask *ask);
 /* Provider, region, currency and terms that there can be. */
 enum sp_status sp_where_check(const struct sp_catalog *c, const struct sp_plan_money_ask *ask, struct sp_err *err);
 #endif

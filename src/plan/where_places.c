@@ -11,6 +11,8 @@
 #include <strings.h>
 #include "where_inner.h"
 
+static const struct sp_figure unknown = { 0, 0, 0, SP_HOW_UNKNOWN };
+
 static const struct sp_region *usual(const struct sp_catalog *c, const char *provider)
 {
     const struct sp_region *r;
@@ -46,21 +48,42 @@ static void place_carbon(const struct sp_catalog *c, const struct sp_region *r, 
     const struct sp_region *own = usual(c, r->provider), *any = usual(c, "unknown");
     p->g_per_kwh = r->g_per_kwh > 0 ? r->g_per_kwh : g ? g->g_per_kwh : 0;
     p->pue = r->pue > 0 ? r->pue : own && own->pue > 0 ? own->pue : any ? any->pue : 1;
-    if (p->g_per_kwh > 0)
+    p->kwh = kwh;
+    if (p->g_per_kwh > 0 && kwh.high > 0)
         p->co2e_g = sp_figure_scale(kwh, p->pue * p->g_per_kwh);
+}
+
+static void place_making(const struct sp_plan_money_ask *ask, struct sp_plan_place *p)
+{
+    double hour = ask->machine->embodied_g_per_hour / sp_where_devices(ask->machine);
+    if (hour > 0)
+        p->co2e_embodied_g = sp_figure_mul(ask->device_hours, sp_range(0.5 * hour, hour, 2 * hour, SP_HOW_ASSUMED));
 }
 
 static void place_of(const struct sp_catalog *c, const struct sp_plan_money_ask *ask, const struct sp_region *r, struct sp_figure kwh, struct sp_plan_place *p)
 {
-    const struct sp_machine *m = ask->machine;
-    const struct sp_figure unknown = { 0, 0, 0, SP_HOW_UNKNOWN };
     *p = (struct sp_plan_place){ .provider = r->provider, .region = r->region, .location = r->location, .zone = r->zone, .instance = "", .price_date = "",
                                  .price_region = "", .money = unknown, .co2e_g = unknown, .co2e_embodied_g = unknown };
     place_money(c, ask, r, p);
     place_carbon(c, r, kwh, p);
-    double hour = m->embodied_g_per_hour / sp_where_devices(m);
-    if (hour > 0)
-        p->co2e_embodied_g = sp_figure_mul(ask->device_hours, sp_range(0.5 * hour, hour, 2 * hour, SP_HOW_ASSUMED));
+    place_making(ask, p);
+}
+
+/* A machine of one's own in the zone that was given. */
+static enum sp_status own_place(const struct sp_catalog *c, const struct sp_plan_money_ask *ask, struct sp_figure kwh, struct sp_plan_place *p, struct sp_err *err)
+{
+    const struct sp_machine *m = ask->machine;
+    struct sp_plan_money money;
+    TRY(sp_plan_money(c, ask, &money, NULL, err));
+    struct sp_figure pue = sp_own_term(c, "own_pue", ask->own.pue);
+    *p = (struct sp_plan_place){ .provider = "own", .region = "your own", .location = "", .zone = m->zone, .instance = "", .price_date = "", .price_region = "your own",
+                                 .money = money.own, .stale = money.stale, .pue = pue.likely, .g_per_kwh = m->co2e_g_per_kwh, .co2e_g = unknown, .co2e_embodied_g = unknown };
+    memcpy(p->currency, money.currency, sizeof p->currency);
+    p->kwh = kwh;
+    if (kwh.high > 0)
+        p->co2e_g = sp_figure_scale(sp_figure_mul(kwh, pue), m->co2e_g_per_kwh);
+    place_making(ask, p);
+    return SP_OK;
 }
 
 /* What is usual with a provider is a place only where the provider names no regions. */
@@ -118,8 +141,12 @@ enum sp_status sp_plan_places(const struct sp_catalog *c, const struct sp_plan_m
     sp_rent_find(c, ask, NULL, NULL, &first, missing);
     if (!same.currency && first.row)
         same.currency = first.currency; /* amounts that are ranked are in one currency */
-    struct sp_figure kwh = sp_where_kwh(c, ask);
+    struct sp_figure kwh = sp_where_kwh(ask);
     *n = 0;
+    if (max > 0 && ask->machine->co2e_g_per_kwh > 0 && ask->machine->co2e_how != SP_HOW_ASSUMED && !ask->provider && !ask->region) {
+        TRY(own_place(c, &same, kwh, &out[0], err));
+        *n = 1;
+    }
     for (int i = 0; *n < max && (r = sp_catalog_row(c, SP_KIND_REGIONS, i, NULL)); i++) {
         if (!is_meant(ask, r) || !is_place(c, r))
             continue;
