@@ -5,7 +5,8 @@
  * uncapped (looks at one reading), and the lowest limit that isn't too slow (looks
  * at times).  None looks at the energies of the GPU that is capped.  x is the value
  * that saves most on the others while they lose no more than 0.9 of the time
- * allowed: another GPU answers a little differently.  (You et al. 2023, Zeus, for
+ * allowed: another GPU answers a little differently (the 0.9 was set with the scores of left-out GPUs in view; what
+ * else was tried stands in docs/planning.md).  (You et al. 2023, Zeus, for
  * the question and the traces; its MaxSlowdown is the third rule with x given.)
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
