@@ -72,10 +72,11 @@ static const char *read_load(const char *kind, enum sp_load *out)
 
 static const char *read_hardware(const struct sp_catalog *c, const char *hardware, struct sp_check_result *r, struct sp_machine *m)
 {
-    struct sp_err why;
-    if (hardware[0] && !sp_catalog_place(c, hardware, m, &why) && m->device.count > 0 && m->device.tdp_w > 0)
+    struct sp_err refused;
+    if (hardware[0] && !sp_catalog_place(c, hardware, m, &refused) && m->device.count > 0 && m->device.tdp_w > 0)
         return NULL;
-    return sp_arena_printf(&r->mem, "hardware without a known power: %.60s", hardware[0] ? hardware : "none is named");
+    const char *why = sp_arena_printf(&r->mem, "hardware without a known power: %.60s", hardware[0] ? hardware : "none is named");
+    return why ? why : "hardware that isn\'t known";
 }
 
 static const char *read_energy(const struct sp_csv *t, int row, const int *at, struct measured *m)

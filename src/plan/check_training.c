@@ -133,7 +133,8 @@ static const char *read_hardware(const struct sp_catalog *c, const struct sp_csv
     if (hardware[0] && !sp_catalog_place(c, hardware, &p->machine, &err) &&
         !sp_device_peak(&p->machine.device, p->precision, &p->rate, &err))
         return NULL;
-    return sp_arena_printf(&r->mem, "hardware without a known peak: %.60s", hardware[0] ? hardware : "none is named");
+    const char *why = sp_arena_printf(&r->mem, "hardware without a known peak: %.60s", hardware[0] ? hardware : "none is named");
+    return why ? why : "hardware that isn\'t known";
 }
 
 static const char *doubts(const struct sp_csv *t, int row, const int *at, struct published *p)
@@ -190,7 +191,8 @@ static enum sp_status take_row(const struct sp_catalog *c, const struct sp_csv *
     if (w->skipped)
         return SP_OK;
     if (count_work(&p, &k->run[k->n].t, &why)) {
-        w->skipped = sp_arena_printf(&k->r->mem, "not counted: %.80s", why.what);
+        const char *said = sp_arena_printf(&k->r->mem, "not counted: %.80s", why.what);
+        w->skipped = said ? said : "not counted";
         return SP_OK;
     }
     k->run[k->n].slowness = p.hours / p.counted_hours;
