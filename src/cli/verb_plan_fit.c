@@ -18,7 +18,7 @@ static const struct sp_option fit_options[] = {
     { .name = "tied", .kind = SP_OPT_FLAG, .at = AT(tied), .group = "Law", .help = "one exponent for parameters and tokens: fewer runs determine it" },
     { .name = "delta", .kind = SP_OPT_REAL, .at = AT(delta), .min = 1e-6, .max = 1, .fallback = 1e-3,
       .help = "of Huber's loss: beyond it a run pulls no harder, however far off it is" },
-    { .name = "bootstrap", .kind = SP_OPT_INT, .at = AT(resamples), .min = 0, .max = SP_FIT_RESAMPLES_MAX, .fallback = 4000, .unit = "N",
+    { .name = "bootstrap", .kind = SP_OPT_INT, .at = AT(resamples), .min = 0, .max = SP_FIT_RESAMPLES_MAX, .fallback = 1000, .unit = "N",
       .help = "resamples that the intervals are made of; 0: no intervals" },
     { .name = "seed", .kind = SP_OPT_INT, .at = AT(seed), .min = 0, .max = 1e15, .fallback = 1, .help = "of the resamples" },
     { .name = "out", .letter = 'o', .kind = SP_OPT_TEXT, .at = AT(out), .group = "Result", .unit = "FILE", .help = "write the law here, for plan optimal --law FILE" },
@@ -76,7 +76,7 @@ static void show_rows(const struct sp_law_runs *r)
     if (r->missing)
         printf("; %d say too little", r->missing);
     if (r->negative)
-        printf("; %d hold a number that isn't above 0", r->negative);
+        printf("; %d hold a number that isn't above 0, or beyond 1e40", r->negative);
     if (r->largest)
         printf("; %d are the largest losses", r->largest);
     printf(".%s\n", r->tokens_from_flops ? " Tokens are FLOP / (6 N)." : "");

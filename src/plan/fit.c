@@ -13,16 +13,18 @@
 #include <string.h>
 
 #include "fit.h"
+#include "solve.h"
 
 enum { EXPONENTS = 14, DESCENTS = 12, COARSE = 3, STEPS_MAX = 2000, ROUNDS_MAX = 6, AGAIN_MAX = 2, N = SP_LAW_NUMBERS };
 static const double exponents[EXPONENTS] = { 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1, 1.4, 2 };
 #define DELTA 1e-3
 #define SMALLEST 1e-4              /* a share of the loss that least squares makes of what it would have negative */
+#define RIDGE 1e-12                /* a share of the diagonal: small exponents make columns nearly alike             */
 #define PATIENCE 1e-10             /* a round that gains less (of 1) is the last                                  */
 
 /* Distinct runs: centred log parameters and log tokens, log loss, how often each counts. */
 struct points { int n; double *x, *y, *l, *w; double mean_x, mean_y; };
-struct problem { const struct points *p; double delta; bool tied; int64_t evaluations; };
+struct problem { const struct points *p; double delta; bool tied, no_memory; int64_t evaluations; };
 
 /* ---- the objective, in units of delta squared: e, a, b centred, alpha, beta ---- */
 
@@ -57,8 +59,10 @@ static double descend(struct problem *k, double t[N], int rounds)
     unsigned n = k->tied ? N - 1 : N;
     double best = objective(n, t, NULL, k);
     nlopt_opt o = nlopt_create(NLOPT_LD_LBFGS, n);
-    if (!o)
+    if (!o) {
+        k->no_memory = true;
         return INFINITY;
+    }
     nlopt_set_min_objective(o, objective, k);
     nlopt_set_ftol_rel(o, 1e-12);
     nlopt_set_xtol_rel(o, 1e-10);
@@ -81,42 +85,24 @@ static double descend(struct problem *k, double t[N], int rounds)
 
 /* ---- starts ---- */
 
-/* Gauss with the largest pivot; m symmetric and regular up to rounding. */
-static void solve3(double m[3][4])
-{
-    for (int i = 0; i < 3; i++) {
-        int pivot = i;
-        for (int r = i + 1; r < 3; r++)
-            if (fabs(m[r][i]) > fabs(m[pivot][i]))
-                pivot = r;
-        for (int c = 0; c < 4; c++) {
-            double swap = m[i][c];
-            m[i][c] = m[pivot][c];
-            m[pivot][c] = swap;
-        }
-        double by = fabs(m[i][i]) > 1e-300 ? m[i][i] : 1e-300;
-        for (int c = i; c < 4; c++)
-            m[i][c] /= by;
-        for (int r = 0; r < 3; r++)
-            for (int c = 3; c >= i && r != i; c--)
-                m[r][c] -= m[r][i] * m[i][c];
-    }
-}
-
 /* E, A, B of least squares of (law / loss - 1) at these exponents; what would be negative is made small. */
 static void start_at(const struct points *p, double alpha, double beta, double t[N])
 {
-    double m[3][4] = { { 0 } }, mean = 0;
+    double m[3 * 3] = { 0 }, v[3] = { 0 }, mean = 0;
     for (int i = 0; i < p->n; i++) {
-        double loss = exp(-p->l[i]), row[4] = { loss, loss * exp(-alpha * p->x[i]), loss * exp(-beta * p->y[i]), 1 };
-        for (int r = 0; r < 3; r++)
-            for (int c = 0; c < 4; c++)
-                m[r][c] += row[r] * row[c];
+        double part = exp(-p->l[i]), row[3] = { part, part * exp(-alpha * p->x[i]), part * exp(-beta * p->y[i]) };
+        for (int r = 0; r < 3; r++) {
+            v[r] += row[r];
+            for (int c = 0; c < 3; c++)
+                m[3 * r + c] += row[r] * row[c];
+        }
         mean += p->l[i] / p->n;
     }
-    solve3(m);
+    for (int r = 0; r < 3; r++)
+        m[4 * r] *= 1 + RIDGE;
+    sp_solve(3, m, v);
     for (int i = 0; i < 3; i++)
-        t[i] = log(fmax(m[i][3], SMALLEST * exp(mean)));
+        t[i] = log(fmax(v[i], SMALLEST * exp(mean))); /* NAN too */
     t[SP_LAW_ALPHA] = alpha;
     t[SP_LAW_BETA] = beta;
 }
@@ -308,7 +294,7 @@ static void resample(void *arg, int64_t task, int thread)
     memcpy(t, b->begin, sizeof t);
     search_again(&k, t);
     plain(b->all, t, b->number[task]);
-    b->evaluations[task] = k.evaluations;
+    b->evaluations[task] = k.no_memory ? -1 : k.evaluations;
     sp_free(p.x);
 }
 
@@ -371,8 +357,10 @@ static enum sp_status fit_points(const struct sp_law_runs *r, const struct point
     struct bootstrap b = { .all = p, .resamples = o->resamples, .key = sp_random_key(o->seed, "plan fit bootstrap") };
     double number[N];
     f->objective = search(&k, b.begin, f) * k.delta * k.delta;
-    if (!(f->objective < INFINITY))
+    if (k.no_memory)
         return sp_fail(err, SP_NOMEM, "out of memory for the fit");
+    if (!(f->objective < INFINITY))
+        return sp_fail(err, SP_UNSUPPORTED, "the numbers of these runs are out of all proportion: no law comes near them");
     f->evaluations = k.evaluations;
     plain(p, b.begin, number);
     law_of(number, r, &f->law);

@@ -10,6 +10,7 @@
 
 #include "fit.h"
 
+#define LARGEST 1e40
 enum { PARAMETERS, TOKENS, FLOPS, LOSS, COLUMNS };
 static const char *const names[COLUMNS][12] = {
     [PARAMETERS] = { "parameters", "params", "n", "modelsize", "nparams", "numparams", "nparameters", NULL },
@@ -63,10 +64,11 @@ static enum sp_status take_row(struct sp_law_runs *r, const struct sp_csv *t, in
         r->missing++;
         return SP_OK;
     }
-    if (v[PARAMETERS] <= 0 || v[LOSS] <= 0 || v[TOKENS] <= 0 || v[FLOPS] <= 0) {
-        r->negative++;
-        return SP_OK;
-    }
+    for (int i = 0; i < COLUMNS; i++)
+        if (v[i] <= 0 || v[i] > LARGEST) {
+            r->negative++;
+            return SP_OK;
+        }
     r->tokens_from_flops |= isnan(v[TOKENS]);
     r->parameters[r->n] = v[PARAMETERS];
     r->tokens[r->n] = isnan(v[TOKENS]) ? v[FLOPS] / 6 / v[PARAMETERS] : v[TOKENS];
