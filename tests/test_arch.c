@@ -152,7 +152,8 @@ static const struct { const char *asked, *name; } names[] = {
     { "DeepSeek-R1", "deepseek-v3" }, { "mistralai/Mixtral-8x7B-Instruct-v0.1", "mixtral-8x7b" }, { "Qwen/Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b" },
     { "google/gemma-2-9b-it", "gemma-2-9b" }, { "openai-community/gpt2", "gpt2" }, { "bloom", "bloom-176b" }, { "EleutherAI/pythia-6.9b-deduped", "pythia-6.9b" },
     { "tiiuae/falcon-180B", "falcon-180b" }, { "meta-llama/Llama-3.1-405B-Instruct", "llama-3.1-405b" }, { "microsoft/Phi-3-mini-4k-instruct", "phi-3-mini" },
-    { "facebook/opt-66b", "opt-66b" }, { "mt-nlg-530b", "megatron-530b" }, { "llama-2-8b", NULL }, { "", NULL }, { "/", NULL }, { "-hf", NULL },
+    { "facebook/opt-66b", "opt-66b" }, { "mt-nlg-530b", "megatron-530b" }, { "Mixtral-8x7B (12.9B active)", "mixtral-8x7b" }, { "gpt-oss 120B MXFP4 MoE", "gpt-oss-120b" }, { "gemma3 4B Q4_0", "gemma-3-4b" },
+    { "llama3:8b", "llama-3-8b" }, { "qwen2.5:7b-instruct-q4_K_M", "qwen2.5-7b" }, { "CodeLlama 34 B", "codellama-34b" }, { "(7B)", NULL }, { "llama-2-8b", NULL }, { "", NULL }, { "/", NULL }, { "-hf", NULL },
 };
 
 static void names_as_people_type_them(void **u)

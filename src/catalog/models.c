@@ -52,6 +52,15 @@ static size_t squash(const char *s, size_t n, char to[NAME_LEN])
     return at;
 }
 
+/* Without the owner in front and what is added in parentheses. */
+static size_t squash_own(const char *name, char to[NAME_LEN])
+{
+    size_t whole = strcspn(name, "("), from = whole;
+    while (from > 0 && name[from - 1] != '/')
+        from--;
+    return squash(name + from, whole - from, to);
+}
+
 static bool is_called(const struct sp_model_fact *f, const char *wanted)
 {
     char name[NAME_LEN];
@@ -70,7 +79,8 @@ static bool is_called(const struct sp_model_fact *f, const char *wanted)
 static bool shorten(char *name)
 {
     static const char *const ends[] = { "hf", "instruct", "chat", "base", "it", "v0.1", "v0.2", "v0.3", "v1.0", "fp8", "fp16", "bf16", "gguf", "awq",
-                                        "gptq", "int4", "int8", "2507", "thinking", "pt", "dpo", "sft", "deduped" };
+                                        "gptq", "int4", "int8", "2507", "thinking", "pt", "dpo", "sft", "deduped", "moe", "mxfp4", "q40", "q41",
+                                        "q50", "q51", "q80", "q2k", "q3km", "q4k", "q4km", "q4ks", "q5km", "q6k", "f16", "f32" };
     size_t n = strlen(name);
     for (size_t i = 0; i < SP_COUNT(ends); i++) {
         size_t e = strlen(ends[i]);
@@ -85,8 +95,7 @@ static bool shorten(char *name)
 const struct sp_model_fact *sp_models_find(const struct sp_models *m, const char *name)
 {
     char wanted[NAME_LEN];
-    const char *slash = strrchr(name, '/'), *own = slash ? slash + 1 : name;
-    if (!squash(own, strlen(own), wanted))
+    if (!squash_own(name, wanted))
         return NULL;
     do {
         for (int i = 0; i < sp_models_count(m); i++)
@@ -99,9 +108,8 @@ const struct sp_model_fact *sp_models_find(const struct sp_models *m, const char
 void sp_models_nearest(const struct sp_models *m, const char *name, int n, struct sp_text *out)
 {
     char wanted[NAME_LEN], other[NAME_LEN];
-    const char *slash = strrchr(name, '/'), *own = slash ? slash + 1 : name;
     int least = 0, last = -1;
-    squash(own, strlen(own), wanted);
+    squash_own(name, wanted);
     for (int found = 0; found < n; found++) {
         int best = -1, by = NAME_LEN + 1;
         for (int i = 0; i < sp_models_count(m); i++) { /* the next after (least, last) in order of edits, then of rows */
