@@ -119,8 +119,13 @@ static void adapters_are_counted(void **state)
     a.method = SP_METHOD_QLORA;
     a.bits = 4.5;
     OK(sp_plan_memory(&a, &p, NULL, &err));
+    a.cut.tensor = 2;
+    OK(sp_plan_memory(&a, &p, NULL, &err));
+    assert_float_equal(p.trained, 19988480, 0.5); /* however it is cut */
+    a.cut.tensor = 1;
+    OK(sp_plan_memory(&a, &p, NULL, &err));
     double inner = 32.0 * (4 * 4096.0 * 4096 + 3 * 4096.0 * 11008), rest = 6738415616.0 - inner;
-    near("quantised", p.hold[SP_HOLD_WEIGHTS].likely, inner * 4.5 / 8 + rest * 2 + 19988480.0 * 4, 1e-9);
+    near("quantised", p.hold[SP_HOLD_WEIGHTS].likely, inner * 4.5 / 8 + rest * 4 + 19988480.0 * 4, 1e-9); /* PEFT makes the rest f32 */
 }
 
 static void full_training_is_counted(void **state)
@@ -166,6 +171,34 @@ static void activations_follow_rows(void **state)
     a.recompute = SP_RECOMPUTE_FULL;
     OK(sp_plan_memory(&a, &two, NULL, &err));
     assert_true(two.hold[SP_HOLD_ACTIVATIONS].likely < 0.2 * one.hold[SP_HOLD_ACTIVATIONS].likely + 32.0 * 1024 * 1024 * 6);
+}
+
+/* GB that the software itself printed: LitGPT's and torchtune's tables. */
+static void measured_peaks_are_near(void **state)
+{
+    (void)state;
+    static const struct { const char *model, *stack; int method, targets, recompute; int64_t rank, batch, context; double bits, gb; } rows[] = {
+        { "llama-2-7b", "litgpt", SP_METHOD_LORA, SP_TARGET_QV, SP_RECOMPUTE_NONE, 8, 1, 1304, 0, 21.30 },
+        { "llama-2-7b", "litgpt", SP_METHOD_LORA, SP_TARGET_QV, SP_RECOMPUTE_NONE, 8, 2, 1304, 0, 29.07 },
+        { "llama-2-7b", "litgpt", SP_METHOD_PREFIX, SP_TARGET_QV, SP_RECOMPUTE_NONE, 10, 1, 1304, 0, 19.98 },
+        { "llama-3.2-3b", "torchtune", SP_METHOD_FULL, SP_TARGET_ALL, SP_RECOMPUTE_FULL, 8, 2, 4096, 0, 26.74 },
+    };
+    for (size_t i = 0; i < SP_COUNT(rows); i++) {
+        struct sp_ask a = ask(SP_TASK_FINETUNE, rows[i].stack);
+        const struct sp_stack *found;
+        struct sp_memory_plan p;
+        OK(sp_ask_model(&a, rows[i].model, &err));
+        OK(sp_stack_find(rows[i].stack, SP_TASK_FINETUNE, &found, &err));
+        struct sp_stack s = *found;
+        s.targets = rows[i].targets;
+        a.method = rows[i].method;
+        a.recompute = rows[i].recompute;
+        a.rank = rows[i].rank;
+        a.batch = rows[i].batch;
+        a.context = rows[i].context;
+        OK(sp_plan_memory_with(&a, &s, &sp_memory_compiled, &p, NULL, &err));
+        near(rows[i].stack, sp_memory_reported(&p, &s).likely / 1e9, rows[i].gb, 0.03);
+    }
 }
 
 static void caches_are_exact(void **state)
@@ -444,7 +477,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_paper_is_met_to_a_thousandth), cmocka_unit_test(adapters_are_counted), cmocka_unit_test(full_training_is_counted),
-        cmocka_unit_test(activations_follow_rows), cmocka_unit_test(caches_are_exact), cmocka_unit_test(own_stack_is_the_layout),
+        cmocka_unit_test(activations_follow_rows), cmocka_unit_test(measured_peaks_are_near),
+        cmocka_unit_test(caches_are_exact), cmocka_unit_test(own_stack_is_the_layout),
         cmocka_unit_test(devices_are_found), cmocka_unit_test(large_models_take_moments), cmocka_unit_test(a_plan_explains_itself),
         cmocka_unit_test(every_model_is_counted), cmocka_unit_test(odd_caches_are_exact),
         cmocka_unit_test(figures_of_a_check_are_right), cmocka_unit_test(rules_are_read_in_order), cmocka_unit_test(published_peaks_are_met),

@@ -360,6 +360,7 @@ const char *sp_row_ask(const struct sp_rows *r, int i, struct sp_reading *g)
     if (a->context > a->model.context && a->model.family == SP_FAMILY_GPT2)
         return "more tokens than the model has positions";
     g->stack.keeps_dequantised = sp_row_says(precision, "gptq");
+    g->stack.frozen_rest = g->stack.keeps_dequantised ? 0 : s->frozen_rest;
     read_targets(g, source);
     apply_flags(g, flags_of(method, source), sp_row_says(source, "on top of previous"));
     g->stack.step_in_backward = g->stack.step_in_backward || lean;

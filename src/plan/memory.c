@@ -390,6 +390,7 @@ void sp_memory_of_walk(const struct sp_walk *w, const struct sp_memory_constants
     struct stage t = fullest(w);
     *out = (struct sp_memory_plan){ 0 };
     figures(&t, w->s, k, out);
+    out->trained = w->trained;
     explain_plan(explain, w, &t, k);
     judge(w->a, out);
 }

@@ -186,6 +186,7 @@ static void count_state(struct walking *k, int v)
     if (trained) {
         s->extra += w->a->method != SP_METHOD_FULL && w->s->trains_outside ? some * w->stored : 0;
         s->trained += some;
+        w->trained += all;
         s->moments += moments(w->a, &n->out[0]) * some / all;
     }
 }
@@ -369,7 +370,9 @@ static void walk_nodes(struct walking *k)
             continue;
         bool trains = node_trains(k, n);
         k->needs[v] = trains || flows(k, v);
-        s->adapters += trains ? adapter_parameters(k, n) / (double)k->w->a->cut.tensor : 0;
+        double added = trains ? adapter_parameters(k, n) : 0;
+        s->adapters += added / (double)k->w->a->cut.tensor;
+        k->w->trained += added;
         if (is_inert(n))
             continue;
         touch(k, v);

@@ -26,6 +26,7 @@ struct sp_walk {
     int64_t layers, rows, vocab;   /* rows: of this device */
     double compute, stored;        /* bytes of a number computed with; of an unquantised weight */
     int64_t cache;                 /* serving: bytes of one sequence's keys and values at two bytes a number */
+    double trained;                /* parameters of the whole model, on however many devices */
     double table;                  /* parameters of embedding where a head shares it, else 0 */
     int n; struct sp_slot *slot;   /* layers + 2 */
     struct sp_arena mem;
