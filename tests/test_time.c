@@ -165,15 +165,17 @@ static void fewest_devices_for_a_deadline(void **state)
     struct sp_time_plan p;
     int64_t n;
     (void)state;
-    OK(sp_plan_deadline(&a, 30 * 86400.0, &n, &p, &err));
-    if (p.run_s.likely > 30 * 86400.0)
-        fail_msg("%lld devices take %.1f days", (long long)n, p.run_s.likely / 86400);
-    fewer = a;
-    fewer.machine.device.count = (int)n - 1;
-    fewer.cut.data = n - 1;
-    OK(sp_plan_time(&fewer, &p, NULL, &err));
-    if (p.run_s.likely <= 30 * 86400.0)
-        fail_msg("%lld devices were enough", (long long)n - 1);
+    for (double days = 11; days < 300; days *= 1.17) {
+        OK(sp_plan_deadline(&a, days * 86400, &n, &p, &err));
+        if (p.run_s.likely > days * 86400)
+            fail_msg("%lld devices take %.1f of %.1f days", (long long)n, p.run_s.likely / 86400, days);
+        fewer = a;
+        fewer.machine.device.count = (int)n - 1;
+        fewer.cut.data = n - 1;
+        OK(sp_plan_time(&fewer, &p, NULL, &err));
+        if (p.run_s.likely <= days * 86400)
+            fail_msg("%lld devices were enough for %.1f days", (long long)n - 1, days);
+    }
     assert_int_equal(sp_plan_deadline(&a, 1, &n, NULL, &err), SP_LIMIT);
     assert_int_equal(sp_plan_deadline(&a, -1, &n, NULL, &err), SP_USAGE);
     a.tokens = 0;
@@ -273,6 +275,25 @@ static void rows_are_ruled_by_what_they_say(void **state)
     sp_text_clear(&text);
 }
 
+/* A file of two rows teaches nothing: strangers are predicted by what is compiled in, families that taught it are not. */
+static void few_rows_are_judged_by_what_is_compiled_in(void **state)
+{
+    char text[] = HEAD "Stranger-7B,6.7,,1000,,8xH100,,bf16,30000,,x,yes\nLLaMA-7B,6.7,,1000,,A100-80GB,,,82432,,x,yes\n";
+    struct sp_csv t;
+    struct sp_check_result left = { 0 }, compiled = { 0 };
+    (void)state;
+    OK(sp_csv_parse(&t, text, "few.csv", &err));
+    OK(sp_check_training.fn(&t, &(struct sp_check_options){ SP_CHECK_LEFT_OUT }, &left, &err));
+    OK(sp_check_training.fn(&t, &(struct sp_check_options){ SP_CHECK_COMPILED }, &compiled, &err));
+    assert_null(left.row[0].skipped);
+    near("a stranger", left.row[0].predicted.likely, compiled.row[0].predicted.likely, 1e-12);
+    assert_non_null(left.row[1].skipped);
+    assert_int_equal(left.n_constants, 0);
+    sp_check_clear(&left);
+    sp_check_clear(&compiled);
+    sp_csv_clear(&t);
+}
+
 /* The promise: a family unseen is predicted within 20 % in the median, in a range that holds 8 of 10 and spans a factor 2 at most. */
 static void published_table_without_its_family(void **state)
 {
@@ -292,6 +313,9 @@ static void published_table_without_its_family(void **state)
         if (!r.row[i].skipped && r.row[i].predicted.high / r.row[i].predicted.low > 2.0001)
             fail_msg("%s: the range spans %.3f", r.row[i].label, r.row[i].predicted.high / r.row[i].predicted.low);
     /* what is compiled in is what all rows teach */
+    for (int i = 0; i < r.n; i++)
+        if (!r.row[i].skipped && !sp_efficiency_knows(r.row[i].group))
+            fail_msg("%s taught, and isn't named", r.row[i].group);
     for (int i = 0; i < SP_TERMS; i++)
         near(r.constant[i].name, sp_efficiency_published.k[i], r.constant[i].value, 0.02);
     sp_check_clear(&r);
@@ -385,6 +409,7 @@ int main(void)
         cmocka_unit_test(fit_finds_known_numbers),
         cmocka_unit_test(family_left_out_teaches_nothing),
         cmocka_unit_test(rows_are_ruled_by_what_they_say),
+        cmocka_unit_test(few_rows_are_judged_by_what_is_compiled_in),
         cmocka_unit_test(published_table_without_its_family),
         cmocka_unit_test(claims_are_read),
         cmocka_unit_test(claims_are_judged),

@@ -131,8 +131,11 @@ static const char *read_hardware(const struct sp_catalog *c, const struct sp_csv
     p->precision = precision_of(sp_csv_at(t, row, at[PRECISION]));
     sp_machine_portable(&p->machine);
     if (hardware[0] && !sp_catalog_place(c, hardware, &p->machine, &err) &&
-        !sp_device_peak(&p->machine.device, p->precision, &p->rate, &err))
+        !sp_device_peak(&p->machine.device, p->precision, &p->rate, &err)) {
+        if (!positive(p->devices) && p->machine.device.count > 1)
+            p->devices = p->machine.device.count; /* "8xH100" */
         return NULL;
+    }
     const char *why = sp_arena_printf(&r->mem, "hardware without a known peak: %.60s", hardware[0] ? hardware : "none is named");
     return why ? why : "hardware that isn\'t known";
 }
@@ -202,24 +205,47 @@ static enum sp_status take_row(const struct sp_catalog *c, const struct sp_csv *
     return SP_OK;
 }
 
+/* Numbers that this family taught nothing; a file of too few others is predicted by what published runs taught, if the
+ * family isn't one of theirs.  False: there are none. */
+static bool unseen(const struct training *k, const char *family, struct sp_efficiency *e)
+{
+    struct sp_err few;
+    if (!sp_efficiency_fit(k->run, k->n, family, e, &few))
+        return true;
+    *e = sp_efficiency_published;
+    return !sp_efficiency_knows(family);
+}
+
+static void name_constants(const struct sp_efficiency *all, struct sp_check_result *r)
+{
+    for (int i = 0; i < SP_TERMS; i++)
+        r->constant[r->n_constants++] = (struct sp_check_constant){ sp_term_names[i], "times arithmetic at the peak", all->k[i] };
+    r->constant[r->n_constants++] = (struct sp_check_constant){ "half of the range", "in the logarithm", all->spread };
+}
+
 static enum sp_status predict(struct training *k, int constants, struct sp_err *err)
 {
-    struct sp_efficiency e = sp_efficiency_published, all;
-    const char *without = NULL;
-    if (constants != SP_CHECK_COMPILED && k->n)
+    struct sp_efficiency e = sp_efficiency_published, all = { 0 };
+    struct sp_err few;
+    const char *family = NULL;
+    bool known = true;
+    if (constants == SP_CHECK_ALL && k->n)
         TRY(sp_efficiency_fit(k->run, k->n, NULL, &all, err));
+    else if (constants == SP_CHECK_LEFT_OUT && sp_efficiency_fit(k->run, k->n, NULL, &all, &few))
+        all.rows = 0;
+    if (constants != SP_CHECK_COMPILED && all.rows > 0)
+        name_constants(&all, k->r);
+    if (constants == SP_CHECK_ALL)
+        e = all;
     for (int i = 0; i < k->n; i++) {
-        if (constants == SP_CHECK_LEFT_OUT && (!without || strcmp(without, k->run[i].family)))
-            TRY(sp_efficiency_fit(k->run, k->n, without = k->run[i].family, &e, err));
-        else if (constants == SP_CHECK_ALL)
-            e = all;
+        struct sp_check_row *w = &k->r->row[k->row[i]];
+        if (constants == SP_CHECK_LEFT_OUT && (!family || strcmp(family, w->group)))
+            known = unseen(k, family = w->group, &e);
+        if (!known)
+            w->skipped = "too few other families to learn from, and its own taught the compiled numbers";
         double h = k->hours[i] * sp_efficiency_slowness(&e, &k->run[i].t), wide = exp(e.spread);
-        k->r->row[k->row[i]].predicted = sp_range(h / wide, h, h * wide, SP_HOW_MODEL);
+        w->predicted = sp_range(h / wide, h, h * wide, SP_HOW_MODEL);
     }
-    for (int i = 0; constants != SP_CHECK_COMPILED && k->n && i < SP_TERMS; i++)
-        k->r->constant[k->r->n_constants++] = (struct sp_check_constant){ sp_term_names[i], "times arithmetic at the peak", all.k[i] };
-    if (constants != SP_CHECK_COMPILED && k->n)
-        k->r->constant[k->r->n_constants++] = (struct sp_check_constant){ "half of the range", "in the logarithm", all.spread };
     return SP_OK;
 }
 

@@ -36,6 +36,17 @@ const char *const sp_term_names[SP_TERMS] = { "arithmetic and memory", "beyond o
 /* sparsam plan check training runs_training.csv --constants all */
 const struct sp_efficiency sp_efficiency_published = { .k = { 1.8032, 0.55662, 0.2571 }, .spread = 0.34657359, .rows = 33, .families = 16 };
 
+static const char *const learned_from[] = { "llama", "llama 2", "bloom", "pythia", "palm", "gopher", "falcon", "tinyllama", "gpt-2", "openllama", "alexatm", "ul2",
+                                            "flamingo", "alphacode", "xglm", "megatron-lm" };
+
+bool sp_efficiency_knows(const char *family)
+{
+    for (size_t i = 0; i < SP_COUNT(learned_from); i++)
+        if (!strcmp(learned_from[i], family))
+            return true;
+    return false;
+}
+
 /* ---- terms ---- */
 
 /* A rate for 16-bit numbers beyond that of the plain units. */

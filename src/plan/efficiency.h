@@ -11,6 +11,8 @@ struct sp_terms { double v[SP_TERMS]; };
 /* spread: half of the printed range in the logarithm; rows, families: that it was learned from. */
 struct sp_efficiency { double k[SP_TERMS], spread; int rows, families; };
 extern const struct sp_efficiency sp_efficiency_published;
+/* Its constants were learned with runs of this family. */
+bool sp_efficiency_knows(const char *family);
 extern const char *const sp_term_names[SP_TERMS];
 
 /* waiting: time beyond arithmetic over that of arithmetic (sp_work); devices 0: not known, taken for many. */
