@@ -147,6 +147,19 @@ static void best_repeated_is_least(void **state)
     }
 }
 
+static void loss_with_little_data(void **state)
+{
+    const struct sp_law *l = law("muennighoff");
+    double floor = l->E + l->B * pow(1e10 * (1 + 15.387756), -l->beta); /* nothing but the data's own part, repeated for ever */
+    (void)state;
+    double flops = sp_law_flops_repeated(l, 2.5, 1e10);
+    near(sp_law_best_repeated(l, flops, 1e10).loss, 2.5, 1e-6, "there and back");
+    assert_true(flops > sp_law_cheapest(l, 2.5).flops);
+    near(sp_law_flops_repeated(l, 3, 1e13), sp_law_cheapest(l, 3).flops, 1e-9, "data enough");
+    assert_true(isinf(sp_law_flops_repeated(l, floor, 1e10)));
+    assert_true(isinf(sp_law_flops_repeated(l, l->E, 1e10)));
+}
+
 static void best_served_is_least(void **state)
 {
     const struct sp_law *l = law("epoch");
@@ -402,7 +415,7 @@ int main(void)
         cmocka_unit_test(twenty),             cmocka_unit_test(batch_and_rate),         cmocka_unit_test(best_is_least),        cmocka_unit_test(best_repeated_is_least),
         cmocka_unit_test(best_served_is_least), cmocka_unit_test(ranges_by_hand),       cmocka_unit_test(outside_is_said),      cmocka_unit_test(budgets),
         cmocka_unit_test(budgets_refused),    cmocka_unit_test(laws_as_json),           cmocka_unit_test(laws_refused),
-        cmocka_unit_test(recipe_gets_the_best_size), cmocka_unit_test(recipe_refused),
+        cmocka_unit_test(recipe_gets_the_best_size), cmocka_unit_test(recipe_refused), cmocka_unit_test(loss_with_little_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

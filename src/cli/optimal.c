@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "../catalog/catalog.h"
+#include "../plan/energy.h"
+#include "../plan/time.h"
 #include "optimal.h"
 
 /* ---- ranges ---- */
@@ -65,32 +67,39 @@ static void warn_outside(struct optimal *k)
                        l->covariance[0][0] > 0 ? "; ranges are borrowed from the fit of the Chinchilla runs" : " with it, so that no range says it");
 }
 
-/* What the catalogue knows of --on: the dense 16-bit peak (f32 where there is no other), the number, the rent. */
+/* What the catalogue knows of --on: the number, the dense 16-bit peak (f32 where there is no other), the rent. */
 static enum sp_status find_device(struct optimal *k, struct sp_err *err)
 {
-    struct sp_machine m = { 0 };
     struct sp_catalog *facts;
     struct sp_budget *b = &k->budget;
-    const struct sp_device *d = &m.device;
-    if (!k->o->on)
-        return SP_OK;
+    const struct sp_device *d = &k->machine.device;
+    k->machine.pue = k->place->pue;
     TRY(sp_catalog_open(&facts, err));
-    enum sp_status st = sp_catalog_place(facts, k->o->on, &m, err);
+    enum sp_status st = sp_catalog_place(facts, k->o->on, &k->machine, err);
     sp_catalog_free(facts);
     TRY(st);
-    double count = d->count > 0 ? d->count : 1, peak = d->flops_16 > 0 ? d->flops_16 : d->flops_f32;
-    if (!(b->peak_flops > 0))
-        b->peak_flops = peak;
     if (!(b->devices > 0))
-        b->devices = count;
-    if (!(b->price > 0) && m.price_per_hour > 0) {
-        b->price = m.price_per_hour / count;
-        snprintf(k->currency, sizeof k->currency, "%.3s", m.currency);
+        b->devices = d->count > 0 ? d->count : 1;
+    if (!(b->peak_flops > 0))
+        b->peak_flops = d->flops_16 > 0 ? d->flops_16 : d->flops_f32;
+    if (!(b->price > 0) && k->machine.price_per_hour > 0) {
+        b->price = k->machine.price_per_hour / fmax(1, d->count);
+        snprintf(k->currency, sizeof k->currency, "%.3s", k->machine.currency);
     }
     if (b->peak_flops > 0)
         return SP_OK;
     sp_fail(err, SP_USAGE, "--on %s: its peak isn't known", k->o->on);
     return sp_remedy(err, "--peak FLOP/s gives it");
+}
+
+/* The watts of a device in training with host and building; what nobody has measured stays unknown. */
+static void find_watts(struct optimal *k)
+{
+    struct sp_ask a = { .machine = k->machine };
+    struct sp_energy_plan e;
+    struct sp_err ignored = { 0 };
+    if (!(k->budget.watts > 0) && !sp_plan_energy(&a, SP_LOAD_TRAINING, sp_exact(1, SP_HOW_MODEL), &e, NULL, &ignored))
+        k->budget.watts = 1000 * e.kwh.likely;
 }
 
 /* What is asked about: a budget, or two sizes, or a loss; flops follow. */
@@ -113,10 +122,62 @@ static enum sp_status find_flops(struct optimal *k, struct sp_err *err)
     return sp_remedy(err, "the law is of its own data and tokenizer; plan fit makes one of yours");
 }
 
+/* The planner's question of training this model there. */
+static enum sp_status job_of(const struct optimal *k, const struct sp_law_point *p, const char *name, struct sp_ask *a, struct sp_err *err)
+{
+    struct sp_option_set set = { sp_ask_train_options, a };
+    sp_option_defaults(&set, 1);
+    a->task = SP_TASK_TRAIN;
+    a->machine = k->machine;
+    a->machine.device.count = (int)fmax(1, k->budget.devices);
+    a->tokens = p->tokens;
+    TRY(sp_ask_model(a, name, err));
+    return sp_ask_finish(a, err);
+}
+
+/* The share of the peak that published runs reach with such a model there. The model depends on the budget and the
+ * budget on the share: a few rounds settle that. */
+static enum sp_status find_utilisation(struct optimal *k, struct sp_err *err)
+{
+    enum { ROUNDS = 4 };
+    const double begin = 0.35, near = 1e-3;
+    struct sp_budget *b = &k->budget;
+    if (b->utilisation > 0)
+        return SP_OK;
+    if (k->machine.device.count < 1) {
+        sp_fail(err, SP_USAGE, "--on %s is a processor: no published runs say what share of its peak training reaches", k->o->on);
+        return sp_remedy(err, "--mfu gives it; train --predict times a model on this machine");
+    }
+    b->utilisation = begin;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct sp_ask a = { 0 };
+        struct sp_time_plan t;
+        char name[40];
+        TRY(find_flops(k, err));
+        struct sp_law_point p = k->o->parameters > 0 ? optimal_judged(k) : sp_law_best(&k->law, k->flops);
+        sp_format(name, sizeof name, "params=%.0f", fmin(fmax(p.parameters, 1e5), 1e14));
+        if (job_of(k, &p, name, &a, err) || sp_plan_time(&a, &t, NULL, err))
+            return sp_remedy(err, "--mfu gives the share of the peak that training reaches");
+        k->utilisation = sp_figure_scale(t.efficiency, t.flops_token_6n / t.flops_token); /* of 6 N D, which laws count */
+        k->published = t.rows;
+        double before = b->utilisation;
+        b->utilisation = k->utilisation.likely;
+        if (!(k->o->budget.peak_flops > 0))
+            b->peak_flops = t.peak_flops;
+        if (fabs(b->utilisation / before - 1) < near)
+            break;
+    }
+    return SP_OK;
+}
+
 enum sp_status optimal_find(struct optimal *k, struct sp_err *err)
 {
     TRY(sp_law_open(&k->law, k->o->law, err));
-    TRY(find_device(k, err));
+    if (k->o->on) {
+        TRY(find_device(k, err));
+        find_watts(k);
+        TRY(find_utilisation(k, err));
+    }
     TRY(find_flops(k, err));
     warn_outside(k);
     k->best = sp_law_best(&k->law, k->flops);
@@ -189,8 +250,10 @@ static void variants_json(const struct optimal *k, json_t *j)
     if (o->parameters > 0)
         judged_json(k, j);
     if (o->unique > 0) {
-        struct sp_law_point p = sp_law_best_repeated(&k->law, k->flops, o->unique);
+        double flops = o->loss > 0 && !(o->parameters > 0) ? sp_law_flops_repeated(&k->law, o->loss, o->unique) : k->flops;
+        struct sp_law_point p = sp_law_best_repeated(&k->law, isfinite(flops) ? flops : k->flops, o->unique);
         json_t *row = point_json(&p);
+        json_object_set_new(row, "reached", json_boolean(isfinite(flops)));
         json_object_set_new(row, "epochs", json_real(fmax(1, p.tokens / o->unique)));
         json_object_set_new(j, "repeated", row);
     }
@@ -214,8 +277,10 @@ json_t *optimal_json(const struct optimal *k)
                           "tokens_per_parameter", sp_figure_json(&k->ratio), "loss", sp_figure_json(&k->loss), "rule_of_20", point_json(&t), "laws", laws_json(k), "advice",
                           "batch_tokens", batch, "learning_rate", rate, "warnings", k->warning.n ? k->warning.at : "");
     const struct sp_budget *b = &k->budget;
-    if (j && b->peak_flops > 0 && b->utilisation > 0)
+    if (j && b->peak_flops > 0 && b->utilisation > 0) {
         json_object_set_new(j, "device_hours", json_real(k->flops / (3600 * b->peak_flops * b->utilisation)));
+        json_object_set_new(j, "utilisation", k->published ? sp_figure_json(&k->utilisation) : json_real(b->utilisation));
+    }
     if (j)
         variants_json(k, j);
     return j;

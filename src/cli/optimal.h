@@ -15,6 +15,10 @@ struct optimal_options {
 
 struct optimal {
     const struct optimal_options *o;
+    const struct sp_recipe_place *place;
+    struct sp_machine machine;     /* --on                                  */
+    struct sp_figure utilisation;  /* learned from published runs where --mfu doesn't say it; how UNKNOWN: not */
+    int published;                 /* those runs                            */
     char currency[4];
     struct sp_budget budget;       /* completed                             */
     struct sp_law law;
@@ -25,7 +29,7 @@ struct optimal {
     struct sp_text warning;        /* a line each                           */
 };
 
-/* o, budget and currency are set; the rest is found out.  Clear warning afterwards. */
+/* o, place, budget and currency are set; the rest is found out.  Clear warning afterwards. */
 enum sp_status optimal_find(struct optimal *k, struct sp_err *err);
 /* The model that --parameters names, on --tokens or what the budget allows. */
 struct sp_law_point optimal_judged(const struct optimal *k);

@@ -28,6 +28,9 @@ static void show_spent(const struct optimal *k, double flops)
     if (b->watts > 0)
         printf(", %s", sp_show_energy(3600 * hours * b->watts, t, sizeof t));
     printf(" at %.3g of the peak.\n", b->utilisation);
+    if (k->published)
+        printf("  Such models reach %.3g of it (%.3g to %.3g), by %d published runs: the same hours are %.3g to %.3g FLOP.\n", k->utilisation.likely, k->utilisation.low,
+               k->utilisation.high, k->published, flops * k->utilisation.low / k->utilisation.likely, flops * k->utilisation.high / k->utilisation.likely);
 }
 
 static void show_best(const struct optimal *k)
@@ -71,21 +74,45 @@ static void show_judged(const struct optimal *k)
                sp_law_cheapest(&k->law, p.loss).parameters / p.parameters);
 }
 
+/* What repeating buys at the end: the FLOP that come within a hundredth of the loss. */
+static void show_enough(const struct optimal *k, const struct sp_law_point *p)
+{
+    double enough = sp_law_flops_repeated(&k->law, 1.01 * p->loss, k->o->unique);
+    printf("  Repeated tokens are worth less each time (Muennighoff et al. 2023, R_D* 15.4, R_N* 5.3%s); that costs %.3g nats.%s", strcmp(k->law.name, "muennighoff") ?
+           ", measured with their own law" : "", p->loss - k->best.loss, p->tokens / k->o->unique > 4 ? " " : "\n");
+    if (p->tokens / k->o->unique > 4)
+        printf("%.3g FLOP, %.2g %% of these, come within 1 %% of that loss.\n", enough, 100 * enough / k->flops);
+}
+
+/* With --loss: the FLOP that reach it with the data there is. */
+static void show_loss_repeated(const struct optimal *k)
+{
+    double flops = sp_law_flops_repeated(&k->law, k->o->loss, k->o->unique);
+    char u[32], n[32], d[32];
+    sp_show_number(k->o->unique, u, sizeof u);
+    if (isinf(flops)) {
+        printf("With only %s different tokens no model gets to %.4g, however often it sees them.\n", u, k->o->loss);
+        return;
+    }
+    struct sp_law_point p = sp_law_best_repeated(&k->law, flops, k->o->unique);
+    printf("With only %s different tokens the same loss takes %.3g FLOP: %s parameters, %s tokens, so that each is seen %.3g times.\n", u, flops,
+           sp_show_number(p.parameters, n, sizeof n), sp_show_number(p.tokens, d, sizeof d), fmax(1, p.tokens / k->o->unique));
+}
+
 static void show_repeated(const struct optimal *k)
 {
     struct sp_law_point p = sp_law_best_repeated(&k->law, k->flops, k->o->unique);
     struct sp_figure n, loss;
-    optimal_repeated_range(k, &n, &loss);
     char u[32], a[112], d[32];
+    optimal_repeated_range(k, &n, &loss);
     sp_show_number(k->o->unique, u, sizeof u);
     if (p.tokens <= k->o->unique) {
         printf("%s different tokens are enough: nothing need be repeated.\n", u);
         return;
     }
-    printf("With only %s different tokens: %s parameters, %s tokens, so that each is seen %.3g times; loss %.4g (a run: %.4g to %.4g).\n", u, count_range(&n, a, sizeof a),
-           sp_show_number(p.tokens, d, sizeof d), p.tokens / k->o->unique, loss.likely, loss.low, loss.high);
-    printf("  Repeated tokens are worth less each time (Muennighoff et al. 2023, R_D* 15.4, R_N* 5.3%s); that costs %.3g nats.\n",
-           strcmp(k->law.name, "muennighoff") ? ", measured with their own law" : "", p.loss - k->best.loss);
+    printf("With only %s different tokens these FLOP are best spent on %s parameters and %s tokens, so that each is seen %.3g times; loss %.4g (a run: %.4g to %.4g).\n", u,
+           count_range(&n, a, sizeof a), sp_show_number(p.tokens, d, sizeof d), p.tokens / k->o->unique, loss.likely, loss.low, loss.high);
+    show_enough(k, &p);
 }
 
 static void show_served(const struct optimal *k)
@@ -161,7 +188,9 @@ void optimal_words(const struct optimal *k)
         show_cheapest(k);
     else
         show_best(k);
-    if (k->o->unique > 0)
+    if (k->o->unique > 0 && k->o->loss > 0 && !(k->o->parameters > 0))
+        show_loss_repeated(k);
+    else if (k->o->unique > 0)
         show_repeated(k);
     if (k->o->served > 0)
         show_served(k);

@@ -16,10 +16,10 @@ static const struct sp_option optimal_options[] = {
     { .name = "energy", .kind = SP_OPT_REAL, .at = AT(budget.energy_kwh), .min = 0, .max = LARGEST, .unit = "kWh", .help = "with --watts" },
     { .name = "days", .kind = SP_OPT_REAL, .at = AT(budget.days), .min = 0, .max = LARGEST, .unit = "days", .help = "with --devices" },
     { .name = "on", .kind = SP_OPT_TEXT, .at = AT(on), .group = "What it is trained on", .unit = "MACHINE",
-      .help = "a100-80gb*8, rtx-4090, p4d.24xlarge: gives devices, peak and, where known, price unless they are set" },
+      .help = "a100-80gb*8, rtx-4090, p4d.24xlarge: what isn't set below is looked up or learned" },
     { .name = "devices", .kind = SP_OPT_REAL, .at = AT(budget.devices), .min = 0, .max = 1e7, .help = "how many" },
     { .name = "peak", .kind = SP_OPT_REAL, .at = AT(budget.peak_flops), .min = 0, .max = 1e18, .unit = "FLOP/s", .help = "of a device (312T: A100 in bf16)" },
-    { .name = "mfu", .kind = SP_OPT_REAL, .at = AT(budget.utilisation), .min = 0, .max = 1, .help = "share of the peak that training reaches (0.4)" },
+    { .name = "mfu", .kind = SP_OPT_REAL, .at = AT(budget.utilisation), .min = 0, .max = 1, .help = "share of the peak that training reaches (0.4); without it what published runs reach on --on" },
     { .name = "price", .kind = SP_OPT_REAL, .at = AT(budget.price), .min = 0, .max = 1e6, .help = "of a device for an hour" },
     { .name = "watts", .kind = SP_OPT_REAL, .at = AT(budget.watts), .min = 0, .max = 1e6, .unit = "W", .help = "of a device with its share of host and building" },
     { .name = "law", .kind = SP_OPT_TEXT, .at = AT(law), .fallback_text = "epoch", .group = "Law", .unit = "NAME|FILE",
@@ -96,8 +96,8 @@ static enum sp_status rewrite_recipe(const struct optimal *k, bool tell, struct 
 
 static enum sp_status optimal_run(struct verb_call *call, struct sp_err *err)
 {
-    struct optimal k = { .o = call->options };
     const struct sp_recipe_place *place = &call->common.place;
+    struct optimal k = { .o = call->options, .place = place, .utilisation = { .how = SP_HOW_UNKNOWN } };
     k.budget = k.o->budget;
     if (!(k.budget.price > 0) && place->price_per_hour > 0) /* of all devices together */
         k.budget.price = place->price_per_hour / fmax(1, k.budget.devices);
@@ -127,7 +127,7 @@ const struct verb sp_verb_plan_optimal = {
             "given (--served), a choice already made (--parameters, --tokens), a loss (--loss).\n"
             "\n"
             "  sparsam plan optimal --flops 1e21\n"
-            "  sparsam plan optimal --money 5000 --price 2 --on a100 --mfu 0.4\n"
+            "  sparsam plan optimal --money 5000 --price 2 --on a100\n"
             "  sparsam plan optimal --days 7 --on h100*8 --mfu 0.4 --unique 10G\n"
             "  sparsam plan optimal --parameters 13G --tokens 2T --served 2T\n"
             "  sparsam plan optimal --law law.json --loss 3.2\n"

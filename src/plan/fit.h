@@ -53,6 +53,8 @@ double sp_law_outside(const struct sp_law *l, double flops);
  * parameters beyond what the unique tokens deserve count less and less (their R_D* and R_N*). */
 double sp_law_loss_repeated(const struct sp_law *l, double parameters, double tokens, double unique);
 struct sp_law_point sp_law_best_repeated(const struct sp_law *l, double flops, double unique);
+/* The fewest FLOP that reach a loss with so many different tokens; INFINITY: none do. */
+double sp_law_flops_repeated(const struct sp_law *l, double loss, double unique);
 
 /* Serving counted too (Sardana et al. 2024): of all models that reach `loss`, the one with the least 6 N D + 2 N served.
  * flops is of training; serving adds 2 N served.  All NAN at or below E. */

@@ -11,7 +11,8 @@
 
 #define REPEATS 15.387756          /* R_D*: repetitions after which the value of a token has fallen to 1/e */
 #define EXCESS 5.309743            /* R_N*: the same of parameters that are more than the unique tokens deserve */
-enum { GRID = 400, SECTIONS = 60 };
+#define FLOPS_MAX 1e40
+enum { GRID = 400, SECTIONS = 60, HALVES = 40 };
 
 /* ---- the least of a function ---- */
 
@@ -82,6 +83,23 @@ struct sp_law_point sp_law_best_repeated(const struct sp_law *l, double flops, d
     p.tokens = flops / 6 / p.parameters;
     p.loss = sp_law_loss_repeated(l, p.parameters, p.tokens, unique);
     return p;
+}
+
+double sp_law_flops_repeated(const struct sp_law *l, double loss, double unique)
+{
+    double low = sp_law_cheapest(l, loss).flops, high = low;
+    while (high < FLOPS_MAX && sp_law_best_repeated(l, high, unique).loss > loss)
+        high *= 10;
+    if (!(high < FLOPS_MAX))
+        return INFINITY;
+    for (int i = 0; i < HALVES; i++) {
+        double middle = sqrt(low) * sqrt(high);
+        if (sp_law_best_repeated(l, middle, unique).loss > loss)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
 }
 
 /* ---- serving counted too ---- */
