@@ -146,6 +146,11 @@ static void full_training_is_counted(void **state)
         OK(sp_plan_memory(&a, &q, NULL, &err));
         near("shared", states_of(&q), 6738415616.0 * share[z], 1e-9);
     }
+    a.cut.zero = 1;
+    a.cut.offload = true;
+    OK(sp_plan_memory(&a, &q, NULL, &err));
+    near("on the host: a quarter of the moments, all gradients", q.host.likely, 6738415616.0 * (8 / 4.0 + 4), 1e-9);
+    a.cut.offload = false;
     a.optimizer = SP_OPTIMIZER_SGD;
     OK(sp_plan_memory(&a, &q, NULL, &err));
     assert_true(!(q.hold[SP_HOLD_OPTIMIZER].likely > 0));
@@ -268,6 +273,9 @@ static void devices_are_found(void **state)
     a.cut = p.cut;
     OK(sp_plan_memory(&a, &before, NULL, &err));
     assert_true(before.fits && before.device.high == p.device.high);
+    a.machine.device.memory_bytes = 400e9;
+    OK(sp_plan_devices(&a, &n, NULL, &err));
+    assert_int_equal(n, 1);
     a.machine.device.memory_bytes = 1e9;
     assert_int_equal(sp_plan_devices(&a, &n, NULL, &err), SP_LIMIT);
     assert_non_null(strstr(err.remedy, "smaller batch"));
@@ -345,6 +353,25 @@ static void every_model_is_counted(void **state)
 }
 
 /* 16-bit caches of one sequence: 46 of Gemma 2 27B's layers, every other with a window of 4096; DeepSeek-V3's latent rows. */
+/* Mixtral 8x7B: two of eight experts a device; what all copies share is shared the same with and without that. */
+static void experts_are_cut_among_copies(void **state)
+{
+    (void)state;
+    struct sp_ask a = ask(SP_TASK_TRAIN, "megatron");
+    struct sp_memory_plan whole, cut;
+    double experts = 32 * 8 * 3 * 4096.0 * 14336;
+    OK(sp_ask_model(&a, "mixtral-8x7b", &err));
+    a.cut.data = 4;
+    OK(sp_plan_memory(&a, &whole, NULL, &err));
+    a.cut.expert = 4;
+    OK(sp_plan_memory(&a, &cut, NULL, &err));
+    near("weights", whole.hold[SP_HOLD_WEIGHTS].likely - cut.hold[SP_HOLD_WEIGHTS].likely, experts * 2 * 3 / 4, 1e-9);
+    a.cut.zero = 3;
+    OK(sp_plan_memory(&a, &cut, NULL, &err));
+    near("shared by all", cut.hold[SP_HOLD_WEIGHTS].likely, whole.hold[SP_HOLD_WEIGHTS].likely / 4, 1e-9);
+    near("moments too", cut.hold[SP_HOLD_OPTIMIZER].likely, whole.hold[SP_HOLD_OPTIMIZER].likely / 4, 1e-9);
+}
+
 static void odd_caches_are_exact(void **state)
 {
     (void)state;
@@ -480,7 +507,7 @@ int main(void)
         cmocka_unit_test(activations_follow_rows), cmocka_unit_test(measured_peaks_are_near),
         cmocka_unit_test(caches_are_exact), cmocka_unit_test(own_stack_is_the_layout),
         cmocka_unit_test(devices_are_found), cmocka_unit_test(large_models_take_moments), cmocka_unit_test(a_plan_explains_itself),
-        cmocka_unit_test(every_model_is_counted), cmocka_unit_test(odd_caches_are_exact),
+        cmocka_unit_test(every_model_is_counted), cmocka_unit_test(odd_caches_are_exact), cmocka_unit_test(experts_are_cut_among_copies),
         cmocka_unit_test(figures_of_a_check_are_right), cmocka_unit_test(rules_are_read_in_order), cmocka_unit_test(published_peaks_are_met),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

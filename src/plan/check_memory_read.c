@@ -10,7 +10,7 @@
 
 #include "check_memory.h"
 
-enum { TEXT_MAX = 512 };
+enum { TEXT_MAX = 512, LAYERS_MAX = 2000 };
 static const double WHOLE_MAX = 1e9;
 
 /* ---- words ---- */
@@ -287,7 +287,7 @@ void sp_row_paper(struct sp_reading *g, const char *s, const char *method, doubl
 {
     struct sp_ask *a = &g->ask;
     a->task = SP_TASK_TRAIN;
-    a->model = (struct sp_model_config){ .family = SP_FAMILY_GPT2, .vocab = 51200, .context = sp_row_whole(tokens), .layers = sp_row_whole(sp_row_behind(s, "L=")),
+    a->model = (struct sp_model_config){ .family = SP_FAMILY_GPT2, .vocab = 51200, .context = sp_row_whole(tokens), .layers = sp_row_behind(s, "L=") <= LAYERS_MAX ? sp_row_whole(sp_row_behind(s, "L=")) : 0,
                                          .width = sp_row_whole(sp_row_behind(s, "h=")), .heads = sp_row_whole(sp_row_behind(s, "heads=")), .tied = true, .bias = true,
                                          .activation = SP_GELU, .bos = -1 };
     a->batch = sp_row_whole(sp_row_behind(s, "microbatch="));

@@ -22,7 +22,7 @@ struct stage { int64_t index, from, to; double hold[SP_HOLDINGS], host, trained,
 
 /* ---- states ---- */
 
-struct sums { double parameters, weights, gathered, trained, moments, adapters, gathered_most, outside, outside_most; };
+struct sums { double parameters, weights, gathered, trained, owned, moments, adapters, gathered_most, outside, outside_most; };
 
 static struct sums sum_of(const struct sp_walk *w, const struct stage *t)
 {
@@ -37,6 +37,7 @@ static struct sums sum_of(const struct sp_walk *w, const struct stage *t)
         u.weights += s->weights + s->extra;
         u.gathered += s->gathered;
         u.trained += s->trained;
+        u.owned += s->owned;
         u.moments += s->moments;
         u.adapters += s->adapters;
         if (i > 0 && i <= w->layers) {
@@ -64,6 +65,7 @@ static void untie(const struct sp_walk *w, const struct stage *t, struct sums *u
     u->outside += n * w->compute;
     u->outside_most = fmax(u->outside_most, n * w->compute);
     u->trained += trained ? n : 0;
+    u->owned += trained ? n : 0;
     u->moments += trained ? 8 * n : 0;
 }
 
@@ -96,7 +98,7 @@ static void hold_states(const struct sp_walk *w, const struct sums *u, struct st
     double weights = u->weights + u->adapters * ab, gradients = u->trained * gradient_bytes(w) + u->adapters * ab;
     double none = a->optimizer == SP_OPTIMIZER_NONE || a->optimizer == SP_OPTIMIZER_SGD ? 0 : a->optimizer == SP_OPTIMIZER_ADAMW_8BIT ? 2 : 2 * ab;
     double moments = u->moments * (a->optimizer == SP_OPTIMIZER_ADAMW_8BIT ? 1 : own / 4) + u->adapters * none;
-    double master = has_master(w) ? u->trained * (4 + w->s->master_gradient) : 0;
+    double master = has_master(w) ? u->owned * (4 + w->s->master_gradient) : 0;
     weights /= a->cut.zero >= 3 ? n : 1;
     bool whole = w->s->whole_until_step && a->accumulate > 1;
     gradients /= a->cut.zero >= 2 && !whole ? n : 1;
@@ -193,7 +195,7 @@ static double step_bytes(const struct sp_walk *w, const struct sums *u)
 {
     double share = w->a->cut.zero >= 1 ? copies(w->a) : 1, own = has_master(w) ? 4 : w->stored, each = w->s->step < 0 ? own : w->s->step;
     bool in_tensors = w->a->optimizer == SP_OPTIMIZER_ADAMW || w->a->optimizer == SP_OPTIMIZER_ADAFACTOR || w->a->optimizer == SP_OPTIMIZER_GALORE;
-    return w->a->cut.offload || w->s->step_in_backward || !in_tensors ? 0 : (u->trained * each + u->adapters * (w->s->step < 0 ? adapter_bytes(w) : w->s->step)) / share;
+    return w->a->cut.offload || w->s->step_in_backward || !in_tensors ? 0 : (u->owned * each + u->adapters * (w->s->step < 0 ? adapter_bytes(w) : w->s->step)) / share;
 }
 
 /* Three moments: the forward pass has ended; the backward pass has ended; the optimizer's step.  Gradients that don't
@@ -316,31 +318,55 @@ struct sp_figure sp_memory_reported(const struct sp_memory_plan *p, const struct
     return s->reports == SP_REPORTS_ALLOCATED ? p->allocated : p->device;
 }
 
+static void explain_states(struct sp_explain *e, const struct sp_walk *w, const struct sums *u, const struct stage *t)
+{
+    char b[5][32];
+    const struct sp_ask *a = w->a;
+    double n = copies(a);
+    sp_explain(e, "weights: %s parameters, %g bytes each as %s and %g as computed with; stored %s%s", sp_show_number(u->parameters, b[0], sizeof b[0]), w->stored,
+               sp_precision_names[a->precision], w->compute, sp_show_bytes(u->weights, b[1], sizeof b[1]), a->cut.zero >= 3 && n > 1 ? ", shared among copies" : "");
+    if (a->task == SP_TASK_SERVE)
+        return;
+    sp_explain(e, "trained: %s of the model's own and %s of adapters (%s, %g bytes each)", sp_show_number(u->trained, b[0], sizeof b[0]),
+               sp_show_number(u->adapters, b[1], sizeof b[1]), sp_method_names[a->method], adapter_bytes(w));
+    sp_explain(e, "gradients: %s x %g bytes; optimizer %s: %s of moments at 4 bytes a number, kept in %g, and a master of %g bytes; copies %g, ZeRO stage %lld%s",
+               sp_show_number(u->trained, b[0], sizeof b[0]), gradient_bytes(w), sp_optimizer_names[a->optimizer], sp_show_bytes(u->moments, b[1], sizeof b[1]),
+               has_master(w) ? 4.0 : w->stored, has_master(w) ? 4 + w->s->master_gradient : 0, n, (long long)a->cut.zero, a->cut.offload ? ", on the host" : "");
+    if (t->host > 0)
+        sp_explain(e, "on the host, for this device: %s", sp_show_bytes(t->host, b[0], sizeof b[0]));
+}
+
+static void explain_working(struct sp_explain *e, const struct sp_walk *w, const struct stage *t)
+{
+    char b[4][32];
+    const struct sp_slot *s = &w->slot[w->layers > 0];
+    double step = total(t) - t->hold[SP_HOLD_WEIGHTS] - t->hold[SP_HOLD_OPTIMIZER] - t->hold[SP_HOLD_GRADIENTS] - t->hold[SP_HOLD_TEMPORARY];
+    sp_explain(e, "layer 1 keeps %s for the backward pass at %lld rows; selective recomputation spares %s of it, and %s enter it (Korthikanti et al. 2022)",
+               sp_show_bytes(s->kept, b[0], sizeof b[0]), (long long)w->rows, sp_show_bytes(s->kept_selective, b[1], sizeof b[1]),
+               sp_show_bytes(s->enters, b[2], sizeof b[2]));
+    sp_explain(e, "micro-batches in flight: %g; logits: %lld rows x %lld words x (%g bytes kept + %g while the loss is made)", in_flight(w->a, t->index),
+               (long long)w->rows, (long long)w->vocab, w->s->logit_kept, w->s->logit_working);
+    sp_explain(e, "most is held %s", step > 0 ? "while activations wait for the backward pass" : "in the optimizer's step");
+}
+
 static void explain_plan(struct sp_explain *e, const struct sp_walk *w, const struct stage *t, const struct sp_memory_constants *k)
 {
-    char b[6][32];
-    const struct sp_ask *a = w->a;
+    char b[32];
     if (!e)
         return;
+    struct sums u = sum_of(w, t);
+    untie(w, t, &u);
     sp_explain(e, "stack %s (%s): %s", w->s->name, w->s->help, w->s->source);
-    sp_explain(e, "layers %lld to %lld of %lld on the fullest device: %s parameters, %s of them trained", (long long)t->from + 1, (long long)t->to,
-               (long long)w->layers, sp_show_number(t->parameters, b[0], sizeof b[0]), sp_show_number(t->trained, b[1], sizeof b[1]));
-    sp_explain(e, "a weight takes %g bytes, a number that is computed with %g; tensor %lld, pipeline %lld, copies %g, shared among them: ZeRO stage %lld", w->stored,
-               w->compute, (long long)a->cut.tensor, (long long)a->cut.pipeline, copies(a), (long long)a->cut.zero);
-    if (a->task != SP_TASK_SERVE && w->layers > 0) {
-        const struct sp_slot *s = &w->slot[1];
-        sp_explain(e, "layer 1 keeps %s for the backward pass at %lld rows (%s of it spared by selective recomputation, %s enters it); micro-batches in flight %g",
-                   sp_show_bytes(s->kept, b[0], sizeof b[0]), (long long)w->rows, sp_show_bytes(s->kept_selective, b[1], sizeof b[1]),
-                   sp_show_bytes(s->enters, b[2], sizeof b[2]), in_flight(a, t->index));
-        sp_explain(e, "logits: %lld rows x %lld words x (%g kept + %g while the loss is made) bytes", (long long)w->rows, (long long)w->vocab, w->s->logit_kept,
-                   w->s->logit_working);
-    }
+    sp_explain(e, "the fullest device has layers %lld to %lld of %lld, a part in %lld of each", (long long)t->from + 1, (long long)t->to, (long long)w->layers,
+               (long long)w->a->cut.tensor);
+    explain_states(e, w, &u, t);
+    if (w->a->task != SP_TASK_SERVE)
+        explain_working(e, w, t);
     for (int i = 0; i < SP_HOLDINGS - 1; i++)
         if (t->hold[i] > 0)
-            sp_explain(e, "%s %s%s", sp_holding_names[i], sp_show_bytes(t->hold[i], b[0], sizeof b[0]),
-                       is_working(i) ? " before the factor on what works" : "");
-    sp_explain(e, "learned from runs: factor %g on activations, logits and temporary buffers; a process takes %s x %g before it begins", k->working,
-               sp_show_bytes(w->s->fixed, b[0], sizeof b[0]), k->fixed);
+            sp_explain(e, "%s: %s%s", sp_holding_names[i], sp_show_bytes(t->hold[i], b, sizeof b), is_working(i) ? ", before the factor below" : "");
+    sp_explain(e, "learned from runs (sparsam plan check memory): a factor %g on activations, logits and temporary buffers; a process takes %s x %g before it begins",
+               k->working, sp_show_bytes(w->s->fixed, b, sizeof b), k->fixed);
 }
 
 /* ---- this program itself: the layout that runs ---- */

@@ -160,11 +160,12 @@ static double moments(const struct sp_ask *a, const struct sp_type *t)
     }
 }
 
-/* Parts of a model that a device of a tensor-parallel group has; experts are cut among the copies besides. */
-static double cut_of(const struct sp_walk *w, const struct sp_type *t)
+/* Parts into which a tensor is cut for what ZeRO shares from stage `zero` on: a matrix among a tensor-parallel group, experts
+ * among some of the copies besides, unless all copies share it anyway. */
+static double cut_of(const struct sp_walk *w, const struct sp_type *t, int zero)
 {
     double tensor = t->n >= 2 ? (double)w->a->cut.tensor : 1;
-    return tensor * (t->n >= 3 ? (double)w->a->cut.expert : 1);
+    return tensor * (t->n >= 3 && w->a->cut.zero < zero ? (double)w->a->cut.expert : 1);
 }
 
 static void count_state(struct walking *k, int v)
@@ -173,7 +174,7 @@ static void count_state(struct walking *k, int v)
     const struct sp_node *n = &k->g->node[v];
     int slot = k->slot[v];
     struct sp_slot *s = &w->slot[slot];
-    double all = (double)sp_type_elements(&n->out[0]), some = all / cut_of(w, &n->out[0]);
+    double all = (double)sp_type_elements(&n->out[0]), some = all / cut_of(w, &n->out[0], 3);
     if (n->state_kind != SP_STATE_PARAM || (w->s->layers_only && (slot == 0 || slot > w->layers)) || (w->s->matrices_only && n->out[0].n < 2))
         return;
     bool quantised = is_quantised(w, n, slot), trained = state_trained(w, n->name, slot);
@@ -185,9 +186,10 @@ static void count_state(struct walking *k, int v)
         s->matrix = fmax(s->matrix, some * w->compute / (n->out[0].n >= 3 ? (double)n->out[0].dim[0] / (double)w->a->cut.expert : 1));
     if (trained) {
         s->extra += w->a->method != SP_METHOD_FULL && w->s->trains_outside ? some * w->stored : 0;
-        s->trained += some;
+        s->trained += all / cut_of(w, &n->out[0], 2);
+        s->owned += all / cut_of(w, &n->out[0], 1);
+        s->moments += moments(w->a, &n->out[0]) / cut_of(w, &n->out[0], 1);
         w->trained += all;
-        s->moments += moments(w->a, &n->out[0]) * some / all;
     }
 }
 

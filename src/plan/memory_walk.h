@@ -10,7 +10,7 @@
 struct sp_slot {
     double parameters, weights;    /* weights: bytes as stored */
     double gathered;               /* bytes of its weights as they are sent to who computes with them */
-    double trained;                /* of the model's own parameters */
+    double trained, owned;         /* of the model's own parameters: those it has gradients of, those whose optimizer it has */
     double moments;                /* bytes of their optimizer's state at 4 bytes a number */
     double adapters;               /* parameters added, all trained */
     double extra;                  /* bytes of copies of the model's own weights that are trained beside adapters */
