@@ -233,7 +233,8 @@ static enum sp_status learn(const struct learning *l, struct sp_memory_constants
 static void predict(struct sp_rows *r, const struct sp_reading *g, const struct sp_memory_constants *k)
 {
     struct sp_check_row *w = &r->out->row[g->row];
-    double low = k->low_all * 1e-9 * (g->states + k->low * k->working * g->working), high = k->high_all * 1e-9 * (g->states + k->high * k->working * g->working);
+    double served = g->ask.task == SP_TASK_SERVE ? SP_MEMORY_SERVED_LOW : 1;
+    double low = served * k->low_all * 1e-9 * (g->states + k->low * k->working * g->working), high = k->high_all * 1e-9 * (g->states + k->high * k->working * g->working);
     double fixed = 1e-9 * k->fixed * g->fixed, own = 1e-9 * k->fixed * g->own;
     w->predicted = sp_range(low + 0.5 * fixed, predicted(g, k->working, k->fixed), high + 1.7 * fixed, SP_HOW_MODEL);
     w->said = (high + 1.7 * own) * 1e9 <= g->device;

@@ -291,7 +291,7 @@ static bool is_working(int i)
     return i == SP_HOLD_ACTIVATIONS || i == SP_HOLD_LOGITS || i == SP_HOLD_TEMPORARY;
 }
 
-static void figures(const struct stage *t, const struct sp_stack *s, const struct sp_memory_constants *k, struct sp_memory_plan *p)
+static void figures(const struct stage *t, const struct sp_stack *s, const struct sp_memory_constants *k, bool served, struct sp_memory_plan *p)
 {
     bool counted = s->layers_only; /* a paper's own count is no prediction */
     for (int i = 0; i < SP_HOLDINGS; i++) {
@@ -301,7 +301,7 @@ static void figures(const struct stage *t, const struct sp_stack *s, const struc
         p->allocated = sp_figure_add(p->allocated, p->hold[i]);
     }
     if (!counted) {
-        p->allocated.low *= k->low_all;
+        p->allocated.low *= k->low_all * (served ? SP_MEMORY_SERVED_LOW : 1);
         p->allocated.high *= k->high_all;
     }
     double fixed = s->fixed * k->fixed;
@@ -391,7 +391,7 @@ static enum sp_status own_layout(const struct sp_ask *a, const struct sp_stack *
     fill.parameters = (double)j.parameters;
     fill.trained = (double)j.trainable;
     sp_job_clear(&j);
-    figures(&fill, s, &exact, out);
+    figures(&fill, s, &exact, false, out);
     return SP_OK;
 }
 
@@ -415,7 +415,7 @@ void sp_memory_of_walk(const struct sp_walk *w, const struct sp_memory_constants
 {
     struct stage t = fullest(w);
     *out = (struct sp_memory_plan){ 0 };
-    figures(&t, w->s, k, out);
+    figures(&t, w->s, k, w->a->task == SP_TASK_SERVE, out);
     out->trained = w->trained;
     explain_plan(explain, w, &t, k);
     judge(w->a, out);

@@ -96,6 +96,8 @@ struct sp_memory_constants {
     double low, high;              /* of the printed range: factors on working; and */
     double low_all, high_all;      /* on everything */
 };
+/* Of the low end when served: figures of serving are often counted in GiB and called GB. */
+#define SP_MEMORY_SERVED_LOW 0.93
 extern const struct sp_memory_constants sp_memory_compiled;
 /* What the software itself would report, as a figure: with or without the process's fixed bytes. */
 struct sp_figure sp_memory_reported(const struct sp_memory_plan *p, const struct sp_stack *s);
