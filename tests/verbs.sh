@@ -143,6 +143,7 @@ gives 2 catalog list weather; says err "weather"
 gives 0 catalog show box; says out "0.3"
 gives 0 catalog show a100-40gb --json; says out '"schema": "sparsam.catalog-show/1"'; parses
 gives 0 catalog show instances; says out "on_demand"
+gives 0 catalog show llama2-7b; says out "llama-2-7b"
 gives 2 catalog show a1000; says err "nearest"
 gives 0 plan where --on box --hours 10 --explain; says out "stale"; says out "10 of home\\|device-hours x 0.15"
 gives 0 plan where --on a100-80gb*8 --hours 100 --json; says out '"schema": "sparsam.plan-where/1"'; parses

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "../catalog/catalog.h"
+#include "../catalog/models.h"
 #include "verb.h"
 
 enum { LINE_MAX_COLUMNS = 32, TEXT_WIDTH = 34, CELL = 40 };
@@ -248,13 +249,27 @@ static int show_all(struct verb_call *call, const struct sp_catalog *c, const ch
     return shown;
 }
 
+/* The name of the model that is meant, "" when none is. */
+static enum sp_status model_called(const char *name, char *out, size_t cap, struct sp_err *err)
+{
+    struct sp_models *models;
+    TRY(sp_models_open(&models, err));
+    const struct sp_model_fact *f = sp_models_find(models, name);
+    snprintf(out, cap, "%s", f ? f->name : "");
+    sp_models_free(models);
+    return SP_OK;
+}
+
 static enum sp_status show_named(struct verb_call *call, const struct sp_catalog *c, json_t *list, struct sp_err *err)
 {
-    char name[256] = "";
+    char name[256] = "", model[96];
     struct sp_machine m = { 0 };
     for (int i = 0; i < call->n_operands; i++)
         snprintf(name + strlen(name), sizeof name - strlen(name), "%s%s", i ? " " : "", call->operands[i]);
     if (show_all(call, c, name, list))
+        return SP_OK;
+    TRY(model_called(name, model, sizeof model, err));
+    if (*model && show_all(call, c, model, list))
         return SP_OK;
     if (sp_catalog_place(c, name, &m, err))
         return err->status;
@@ -290,8 +305,8 @@ const struct verb sp_verb_catalog_show = {
     .operands = "NAME...",
     .operands_min = 1,
     .operands_max = 16,
-    .text = "NAME is an accelerator, an instance, a zone, a processor, as --on understands it, or a kind of\n"
-            "facts, whose columns are shown: what a file of your own must hold.\n"
+    .text = "NAME is an accelerator, an instance, a zone, a processor or a model, or a kind of facts, whose\n"
+            "columns are shown: what a file of your own must hold.\n"
             "\n"
             "  sparsam catalog show a100-40gb\n"
             "  sparsam catalog show p4d.24xlarge\n"
