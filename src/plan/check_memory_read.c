@@ -297,7 +297,7 @@ void sp_row_paper(struct sp_reading *g, const char *s, const char *method, doubl
     a->cut = (struct sp_sharding){ .data = 1, .tensor = sp_row_whole(sp_row_behind(s, "TP=")), .pipeline = sp_row_whole(sp_row_behind(s, "PP=")), .expert = 1, .context = 1,
                                    .interleave = 1, .sequence = sp_row_says(method, "seq-par") && !sp_row_says(method, "no seq-par") };
     a->cut.interleave = sp_row_behind(s, "interleave=") > 1 ? sp_row_whole(sp_row_behind(s, "interleave=")) : 1;
-    a->accumulate = a->cut.pipeline;
+    a->accumulate = 16 * a->cut.pipeline; /* enough to fill the pipeline */
     a->recompute = sp_row_says(method, "selective") ? SP_RECOMPUTE_SELECTIVE : sp_row_says(method, "full recompute") ? SP_RECOMPUTE_FULL : SP_RECOMPUTE_NONE;
 }
 

@@ -125,7 +125,7 @@ static double in_flight(const struct sp_ask *a, int64_t i)
     if (p == 1)
         return 1;
     m = v > 1 ? p * (1 + (p - 1) / (p * v)) - (double)i : m;
-    return fmin(m, (double)a->accumulate * v);
+    return fmin(m, (double)a->accumulate);
 }
 
 static double kept_of(const struct sp_walk *w, const struct sp_slot *s)
