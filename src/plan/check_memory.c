@@ -74,12 +74,13 @@ static bool listed_before(const struct sp_rows *r, int i)
 
 static enum sp_status plan_paper(const struct sp_rows *r, int i, const char *stack, struct sp_memory_plan *p, struct sp_err *err)
 {
+    static const struct sp_memory_constants counted = { 1, 1, 1, 1, 1, 1 };
     struct sp_reading g = { 0 };
     const struct sp_stack *s;
     sp_row_paper(&g, sp_row_at(r, i, SOURCE), sp_row_at(r, i, METHOD), sp_row_number(sp_row_at(r, i, SEQ)));
     TRY(sp_stack_find(stack, SP_TASK_TRAIN, &s, err));
     TRY(sp_model_config_finish(&g.ask.model, err));
-    return sp_plan_memory_with(&g.ask, s, &sp_memory_compiled, p, NULL, err);
+    return sp_plan_memory_with(&g.ask, s, &counted, p, NULL, err);
 }
 
 /* The row that was added last. */

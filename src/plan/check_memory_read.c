@@ -133,7 +133,7 @@ static void read_optimizer(struct sp_ask *a, const char *optimizer, const char *
 
 /* Options that a table adds one by one, in the order in which torchtune's adds them: a row has those of the rows before it. */
 static const char *const added[] = { "packed", "compile", "chunked", "checkpoint", "fuse", "activation offload", "8-bit", NULL };
-enum { COMPILE = 1, CHUNKED = 2, CHECKPOINT = 3, FUSE = 4, EIGHT = 6 };
+enum { COMPILE = 1, CHUNKED = 2, CHECKPOINT = 3, FUSE = 4, OFFLOAD = 5, EIGHT = 6 };
 
 static int flags_of(const char *method, const char *source)
 {
@@ -159,6 +159,7 @@ static void apply_flags(struct sp_reading *g, int flags, bool table)
     if (flags & 1 << CHUNKED || table)
         g->stack.loss_chunks = flags & 1 << CHUNKED ? 8 : 0;
     g->stack.step_in_backward = g->stack.step_in_backward || flags & 1 << FUSE;
+    g->stack.kept_on_host = flags & 1 << OFFLOAD;
     if (flags & 1 << EIGHT)
         a->optimizer = SP_OPTIMIZER_ADAMW_8BIT;
     if (flags & 1 << CHECKPOINT)

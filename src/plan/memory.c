@@ -15,7 +15,7 @@
 const char *const sp_holding_names[SP_HOLDINGS] = { "weights", "gradients", "optimizer", "activations", "logits", "cache", "temporary", "overhead" };
 
 /* Fitted on all admitted rows of a table of measured peaks, with its scatter: sparsam plan check memory FILE.csv --constants all */
-const struct sp_memory_constants sp_memory_compiled = { .working = 1.05, .fixed = 1.08, .low = 1 / 1.6, .high = 1.6, .low_all = 0.97, .high_all = 1.03 };
+const struct sp_memory_constants sp_memory_compiled = { .working = 1.05, .fixed = 1.08, .low = 1 / 1.5, .high = 1.5, .low_all = 0.97, .high_all = 1.03 };
 
 /* One device of a pipeline: the layers it has, and what it holds, in bytes. */
 struct stage { int64_t index, from, to; double hold[SP_HOLDINGS], host, trained, parameters; };
@@ -205,6 +205,10 @@ static void hold_working(const struct sp_walk *w, const struct sums *u, struct s
     const struct sp_stack *s = w->s;
     struct alive v = alive_of(w, t);
     double again = w->a->recompute == SP_RECOMPUTE_FULL ? v.layer : 0, held = v.kept * in_flight(w->a, t->index), *h = t->hold;
+    if (s->kept_on_host) {
+        t->host += held;
+        held = 0;
+    }
     hold_logits(w, t);
     h[SP_HOLD_ACTIVATIONS] = held + fmax(0, again - h[SP_HOLD_LOGITS]);
     if (s->layers_only)

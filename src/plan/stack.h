@@ -41,6 +41,7 @@ struct sp_stack {
     bool buckets;                  /* copies exchange gradients from buckets: the gradients once more */
     bool gradients_stay;           /* buffers that live always; else gradients come while activations go, unless several micro-steps add up */
     bool step_in_backward;         /* each gradient is used and freed at once */
+    bool kept_on_host;             /* what waits for the backward pass is sent to the host meanwhile */
     bool whole_until_step;         /* copies that share weights add up whole gradients over micro-steps */
     bool frozen_stay;              /* a frozen weight once gathered stays until the step's end */
     bool units_apart;              /* embedding and head are gathered by themselves, like a layer; else for the whole step */
