@@ -39,18 +39,23 @@ static int close_models(void **u)
     return 0;
 }
 
-static struct sp_model_config config_of(const char *name)
+static struct sp_model_config config_in(const struct sp_model_fact *f)
 {
     struct sp_model_config c;
     json_t *j = NULL;
-    const struct sp_model_fact *f = sp_models_find(models, name);
-    if (!f)
-        fail_msg("no model is called %s", name);
     memset(&c, 0, sizeof c);
-    OK(sp_json_parse(&j, f->config, strlen(f->config), name, &err));
+    OK(sp_json_parse(&j, f->config, strlen(f->config), f->name, &err));
     OK(sp_model_config_parse(&c, j, &err));
     json_decref(j);
     return c;
+}
+
+static struct sp_model_config config_of(const char *name)
+{
+    const struct sp_model_fact *f = sp_models_find(models, name);
+    if (!f)
+        fail_msg("no model is called %s", name);
+    return config_in(f);
 }
 
 /* ---- parameters ---- */
@@ -100,7 +105,7 @@ static void catalogue_is_counted_as_published(void **u)
     (void)u;
     for (int i = 0; i < sp_models_count(models); i++) {
         const struct sp_model_fact *f = sp_models_at(models, i);
-        struct sp_model_config c = config_of(f->name);
+        struct sp_model_config c = config_in(f);
         int64_t n;
         OK(sp_model_parameters(&c, &n, &err));
         check_total(f, n, &exact);
@@ -133,7 +138,7 @@ static void writing_loses_nothing(void **u)
 {
     (void)u;
     for (int i = 0; i < sp_models_count(models); i++) {
-        struct sp_model_config a = config_of(sp_models_at(models, i)->name), b;
+        struct sp_model_config a = config_in(sp_models_at(models, i)), b;
         memset(&b, 0, sizeof b);
         json_t *j = sp_model_config_json(&a, SP_BF16);
         assert_non_null(j);

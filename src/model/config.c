@@ -1,6 +1,7 @@
 /* model/config.c - config.json to plain data and back; defaults and bounds.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
+#include <strings.h>
 
 #include "builder.h"
 
@@ -93,12 +94,33 @@ enum sp_status sp_model_config_parse(struct sp_model_config *out, const json_t *
     return SP_OK;
 }
 
+static bool ends(const char *s, const char *end)
+{
+    size_t n = strlen(s), e = strlen(end);
+    return n >= e && !strcasecmp(s + n - e, end);
+}
+
+/* The config.json that belongs to a path. */
+static const char *config_of(struct sp_arena *mem, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (sp_is_folder(path))
+        return sp_path_join(mem, path, "config.json");
+    if (!ends(path, ".safetensors"))
+        return path;
+    return slash ? sp_arena_printf(mem, "%.*s/config.json", (int)(slash - path), path) : "config.json";
+}
+
 enum sp_status sp_model_config_read(struct sp_model_config *out, const char *path, struct sp_err *err)
 {
     struct sp_arena mem = { 0 };
     json_t *j = NULL;
-    const char *file = sp_is_folder(path) ? sp_path_join(&mem, path, "config.json") : path;
+    if (ends(path, ".gguf"))
+        return sp_gguf_config(out, path, NULL, err);
+    const char *file = config_of(&mem, path);
     enum sp_status st = file ? sp_json_read(&j, file, CONFIG_BYTES_MAX, err) : sp_fail(err, SP_NOMEM, "no memory for a path");
+    if (st && file != path && ends(path, ".safetensors"))
+        sp_remedy(err, "the model's config.json must stand beside its weights");
     if (!st && (st = sp_model_config_parse(out, j, err)))
         sp_where(err, "%s", file);
     json_decref(j);

@@ -6,7 +6,7 @@
 static const struct sp_op *activation(const struct sp_model_config *c)
 {
     static const struct sp_op *const op[] = { [SP_RELU] = &sp_op_relu, [SP_GELU] = &sp_op_gelu, [SP_GELU_ERF] = &sp_op_gelu_erf,
-                                              [SP_SILU] = &sp_op_silu };
+                                              [SP_SILU] = &sp_op_silu, [SP_TANH] = &sp_op_tanh };
     return op[c->activation];
 }
 

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../catalog/models.h"
 #include "../file/file.h"
@@ -133,16 +134,29 @@ static enum sp_status of_catalogue(struct sp_model_config *out, const struct sp_
     return st;
 }
 
+/* Of a GGUF file the bits that a weight is stored in are known too. */
+static enum sp_status by_file(struct sp_ask *a, const char *name, struct sp_err *err)
+{
+    size_t n = strlen(name);
+    double bits = 0;
+    if (n < 5 || strcasecmp(name + n - 5, ".gguf"))
+        return sp_model_config_read(&a->model, name, err);
+    TRY(sp_gguf_config(&a->model, name, &bits, err));
+    if (a->task == SP_TASK_SERVE && a->bits <= 0)
+        a->bits = bits;
+    return SP_OK;
+}
+
 /* A file or folder where there is one, else a name of the catalogue. */
-static enum sp_status by_name(struct sp_model_config *out, const char *name, struct sp_err *err)
+static enum sp_status by_name(struct sp_ask *a, const char *name, struct sp_err *err)
 {
     struct sp_models *known = NULL;
     struct sp_text near = { .max = 200 };
     if (sp_is_folder(name) || sp_is_file(name))
-        return sp_model_config_read(out, name, err);
+        return by_file(a, name, err);
     TRY(sp_models_open(&known, err));
     const struct sp_model_fact *f = sp_models_find(known, name);
-    enum sp_status st = f ? of_catalogue(out, f, err) : sp_fail(err, SP_MISSING, "no model is called \"%.60s\", and no file or folder either", name);
+    enum sp_status st = f ? of_catalogue(&a->model, f, err) : sp_fail(err, SP_MISSING, "no model is called \"%.60s\", and no file or folder either", name);
     if (!f) {
         sp_models_nearest(known, name, 3, &near);
         sp_remedy(err, "near it are %s; a folder with config.json or params=7B will do as well", near.at ? near.at : "none");
@@ -161,7 +175,7 @@ enum sp_status sp_ask_model(struct sp_ask *a, const char *name, struct sp_err *e
     if (a->typical)
         TRY(sp_ask_typical(wanted, &a->model, err));
     else
-        TRY(by_name(&a->model, name, err));
+        TRY(by_name(a, name, err));
     TRY(sp_model_parameters(&a->model, &all, err));
     TRY(sp_model_active_parameters(&a->model, &active, err));
     a->parameters = (double)all;

@@ -48,8 +48,8 @@ struct sp_ask {
 extern const struct sp_option sp_ask_train_options[], sp_ask_serve_options[]; /* offsets within struct sp_ask */
 extern const char *const sp_method_names[], *const sp_optimizer_names[], *const sp_precision_names[]; /* NULL-terminated */
 
-/* The model by folder, config.json, name of the catalogue ("llama-2-7b"), or a number of parameters ("params=7B",
- * "7e9"): fills model, parameters, active, typical. */
+/* The model by folder, config.json, safetensors or GGUF file (header only), name of the catalogue ("llama-2-7b"), or a
+ * number of parameters ("params=7B", "7e9"): fills model, parameters, active, typical; bits, where serving, from GGUF. */
 enum sp_status sp_ask_model(struct sp_ask *a, const char *name, struct sp_err *err);
 /* A typical shape (Llama's proportions) with about so many parameters. */
 enum sp_status sp_ask_typical(double parameters, struct sp_model_config *out, struct sp_err *err);
