@@ -63,7 +63,7 @@ static void counts_are_the_steps(void **state)
         sp_machine_portable(&m);
         struct sp_train_shape t = { .batch = 2, .tokens = 64, .score_batch = -1, .adamw = { 0.9, 0.95, 1e-8, 0.1, NULL } };
         OK(sp_step_count_train(&c, &t, &m, &n, &err));
-        OK(sp_work_count(&c, 2, 64, &(struct sp_rate_of){ 1e12, 1e11, 4 }, &w, &err));
+        OK(sp_work_count(&c, 2, 64, &(struct sp_rate_of){ 1e12, 1e11, 4 }, NULL, &w, &err));
         near("matrix products of a step", 3 * w.matmul * 2 * 64, n.micro.flops_matmul, 1e-9);
         near("arithmetic at the peak", w.arithmetic_s, (w.matmul + w.attention) / 1e12, 1e-9);
         if (!(w.waiting_s > 0))

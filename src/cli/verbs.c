@@ -5,7 +5,7 @@
 #include "verb.h"
 
 extern const struct verb sp_verb_demo, sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_measure, sp_verb_report, sp_verb_machine, sp_verb_techniques,
-    sp_verb_plan_check, sp_verb_plan_article, sp_verb_plan_cap, sp_verb_plan_when;
+    sp_verb_plan_train, sp_verb_plan_finetune, sp_verb_plan_serve, sp_verb_plan_check, sp_verb_plan_article, sp_verb_plan_cap, sp_verb_plan_when;
 extern const struct verb sp_verb_plan_optimal, sp_verb_plan_fit;
 extern const struct verb sp_verb_plan_where, sp_verb_catalog_list, sp_verb_catalog_show, sp_verb_catalog_add;
 
@@ -20,6 +20,9 @@ const struct verb *const sp_verbs[] = {
     &sp_verb_measure,
 
     /* plan */
+    &sp_verb_plan_train,
+    &sp_verb_plan_finetune,
+    &sp_verb_plan_serve,
     &sp_verb_plan_check,
     &sp_verb_plan_article,
     &sp_verb_plan_cap,

@@ -31,7 +31,8 @@ const struct sp_option sp_ask_train_options[] = {
     { .name = "precision", .kind = SP_OPT_CHOICE, .at = AT(precision), .choices = sp_precision_names, .help = "of weights and arithmetic; mixed: over f32 master weights" },
     { .name = "bits", .kind = SP_OPT_REAL, .at = AT(bits), .min = 0, .max = 32, .help = "of a stored frozen weight; 0: as precision, qlora 4.127" },
     { .name = "batch", .letter = 'b', .kind = SP_OPT_INT, .at = AT(batch), .min = 1, .max = 1 << 20, .fallback = 1, .unit = "sequences", .help = "a device and micro-step" },
-    { .name = "accumulate", .kind = SP_OPT_INT, .at = AT(accumulate), .min = 1, .max = 1 << 20, .fallback = 1, .help = "micro-steps an update" },
+    { .name = "accumulate", .kind = SP_OPT_INT, .at = AT(accumulate), .min = 0, .max = 1 << 20,
+      .help = "micro-steps an update; 0: on accelerators what a usual batch takes (DeepSeek's rule), here and for fine-tuning 1" },
     { .name = "context", .letter = 'c', .kind = SP_OPT_INT, .at = AT(context), .min = 0, .max = 1 << 24, .unit = "tokens", .help = "a sequence; 0: the model's, at most 4096" },
     { .name = "dropout", .kind = SP_OPT_REAL, .at = AT(dropout), .min = 0, .max = 0.95, .help = "share of activations dropped" },
     { .name = "recompute", .kind = SP_OPT_CHOICE, .at = AT(recompute), .choices = recomputes, .help = "what the backward pass computes again instead of keeping" },
@@ -210,6 +211,15 @@ static enum sp_status check_cut(const struct sp_ask *a, struct sp_err *err)
     return SP_OK;
 }
 
+/* Tokens of an update where nobody says: 0.2920 C^0.3271 for C FLOP of training (DeepSeek LLM 2024, section 3). */
+static int64_t usual_accumulation(const struct sp_ask *a)
+{
+    double all = 0.2920 * pow(6 * a->active * a->tokens * (a->epochs > 0 ? a->epochs : 1), 0.3271);
+    double micro = (double)(a->batch > 0 ? a->batch : 1) * (double)a->context * (double)(a->cut.data > 0 ? a->cut.data : 1);
+    double n = round(all / micro);
+    return a->task != SP_TASK_TRAIN || !a->machine.device.count || !(n > 1) ? 1 : n < 1 << 20 ? (int64_t)n : 1 << 20;
+}
+
 enum sp_status sp_ask_finish(struct sp_ask *a, struct sp_err *err)
 {
     struct sp_sharding *c = &a->cut;
@@ -233,6 +243,8 @@ enum sp_status sp_ask_finish(struct sp_ask *a, struct sp_err *err)
         a->tokens = 20 * a->parameters;
     if (!a->bits && a->method == SP_METHOD_QLORA)
         a->bits = 4.127;
+    if (!a->accumulate)
+        a->accumulate = usual_accumulation(a);
     return check_cut(a, err);
 }
 

@@ -43,6 +43,7 @@ struct sp_ask {
     double user_tokens_s_least, first_token_s_most; /* serving: promised to each user; 0: nothing is */
     const char *stack;             /* name of a row of sp_stacks (memory.h)                    */
     struct sp_sharding cut;
+    struct sp_memo *memo;          /* of a search: what was counted of this model before; NULL: none */
     struct sp_machine machine;     /* machine.device.count devices; 0: the processor           */
 };
 extern const struct sp_option sp_ask_train_options[], sp_ask_serve_options[]; /* offsets within struct sp_ask */

@@ -167,7 +167,7 @@ static enum sp_status count_work(struct published *p, struct sp_terms *terms, st
     int64_t all;
     TRY(sp_ask_typical(p->parameters, &shape, err));
     TRY(sp_model_parameters(&shape, &all, err));
-    TRY(sp_work_count(&shape, 1, CONTEXT, &d, &w, err));
+    TRY(sp_work_count(&shape, 1, CONTEXT, &d, NULL, &w, err));
     double flops = 3 * (w.matmul + w.attention) * p->parameters / (double)all * p->tokens;
     p->counted_hours = flops / p->rate.pace / 3600;
     *terms = sp_terms_of(w.waiting_s / w.arithmetic_s, &p->machine.device, p->rate.pace, positive(p->devices) ? (int64_t)p->devices : 0);

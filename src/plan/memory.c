@@ -264,7 +264,7 @@ static double total(const struct stage *t)
 
 static struct stage stage_of(const struct sp_walk *w, int64_t i)
 {
-    int64_t p = w->a->task == SP_TASK_SERVE ? 1 : w->a->cut.pipeline, each = (w->layers + p - 1) / p;
+    int64_t p = w->a->cut.pipeline, each = (w->layers + p - 1) / p;
     struct stage t = { .index = i, .from = i * each, .to = (i + 1) * each };
     t.to = t.to > w->layers ? w->layers : t.to;
     t.from = t.from > t.to ? t.to : t.from;
@@ -282,7 +282,7 @@ static struct stage stage_of(const struct sp_walk *w, int64_t i)
 static struct stage fullest(const struct sp_walk *w)
 {
     struct stage most = stage_of(w, 0);
-    for (int64_t i = 1; i < w->a->cut.pipeline && w->a->task != SP_TASK_SERVE; i++) {
+    for (int64_t i = 1; i < w->a->cut.pipeline; i++) {
         struct stage t = stage_of(w, i);
         if (total(&t) > total(&most))
             most = t;

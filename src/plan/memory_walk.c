@@ -5,6 +5,7 @@
  * asks for.  Where nothing before or beside an op is trained, nothing is kept.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "memory_walk.h"
+#include "memo.h"
 
 #include <math.h>
 #include <string.h>
@@ -437,8 +438,57 @@ static int64_t graph_layers(const struct sp_graph *g)
     return most + 1;
 }
 
+/* What a walk depends on besides the model: not where, nor how many copies or what they share. */
+struct walk_key { const struct sp_stack *s; int64_t batch, context, prompt, rank, tensor, expert, parts; double dropout, bits, cache_bits; int task, method, optimizer, precision, recompute, flash, sequence; };
+
+static void walk_key(const struct sp_ask *a, const struct sp_stack *s, struct walk_key *key)
+{
+    memset(key, 0, sizeof *key);
+    key->s = s;
+    key->batch = a->batch;
+    key->context = a->context;
+    key->prompt = a->prompt;
+    key->rank = a->rank;
+    key->tensor = a->cut.tensor;
+    key->expert = a->cut.expert;
+    key->parts = a->cut.context;
+    key->dropout = a->dropout;
+    key->bits = a->bits;
+    key->cache_bits = a->cache_bits;
+    key->task = (int)a->task;
+    key->method = a->method;
+    key->optimizer = a->optimizer;
+    key->precision = a->precision;
+    key->recompute = a->recompute;
+    key->flash = a->flash;
+    key->sequence = a->cut.sequence;
+}
+
+static bool walked_before(const struct sp_ask *a, const struct walk_key *key, struct sp_walk *out)
+{
+    const struct sp_walk *found = sp_memo_find(a->memo, sp_memo_walk, key, sizeof *key);
+    if (!found)
+        return false;
+    *out = *found; /* its slots stay the memo's */
+    out->a = a;
+    return true;
+}
+
+static void remember(const struct sp_ask *a, const struct walk_key *key, const struct sp_walk *w)
+{
+    struct sp_walk kept = *w;
+    kept.mem = (struct sp_arena){ 0 };
+    kept.slot = (struct sp_slot *)sp_memo_put(a->memo, sp_memo_slots, key, sizeof *key, w->slot, (size_t)w->n * sizeof *w->slot);
+    if (kept.slot)
+        sp_memo_put(a->memo, sp_memo_walk, key, sizeof *key, &kept, sizeof kept);
+}
+
 enum sp_status sp_memory_walk(const struct sp_ask *a, const struct sp_stack *s, struct sp_walk *out, struct sp_err *err)
 {
+    struct walk_key key;
+    walk_key(a, s, &key);
+    if (walked_before(a, &key, out))
+        return SP_OK;
     struct sp_walk w = { .a = a, .s = s, .vocab = a->model.vocab };
     struct sp_graph *g = sp_graph_new();
     enum sp_status st = build(a, g, err);
@@ -458,6 +508,7 @@ enum sp_status sp_memory_walk(const struct sp_ask *a, const struct sp_stack *s, 
         return st;
     }
     w.table = a->model.tied ? (double)a->model.vocab * (double)a->model.width : 0;
+    remember(a, &key, &w);
     *out = w;
     return SP_OK;
 }

@@ -68,7 +68,7 @@ static enum sp_status fill_memory(const struct serving *s, struct sp_serve_plan 
     double bits = a->bits > 0 ? a->bits : 8 * sp_precision_bytes(a->precision);
     double cache = a->cache_bits > 0 ? a->cache_bits : fmin(16, 8 * sp_precision_bytes(a->precision));
     double devices = (double)(a->cut.tensor * a->cut.pipeline), there = copy_bytes(s);
-    TRY(sp_serve_count(&a->model, 1, 1, a->context, &n, err));
+    TRY(sp_serve_counted(a, 1, 1, a->context, &n, err));
     p->weights_bytes = a->parameters * bits / 8;
     p->cache_user_bytes = n.cache_bytes * cache / 16;
     p->work_bytes = WORK_BYTES * devices;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "memo.h"
 #include "serve_fit.h"
 
 static const double PLAIN_BITS = 16;       /* what is counted is stored so */
@@ -63,6 +64,19 @@ enum sp_status sp_serve_count(const struct sp_model_config *c, int64_t batch, in
     sp_graph_free(g);
     TRY(st);
     *out = sum;
+    return SP_OK;
+}
+
+enum sp_status sp_serve_counted(const struct sp_ask *a, int64_t batch, int64_t tokens, int64_t positions, struct sp_serve_count *out, struct sp_err *err)
+{
+    struct { int64_t batch, tokens, positions; } key = { batch, tokens, positions };
+    const struct sp_serve_count *found = sp_memo_find(a->memo, sp_memo_serve, &key, sizeof key);
+    if (found) {
+        *out = *found;
+        return SP_OK;
+    }
+    TRY(sp_serve_count(&a->model, batch, tokens, positions, out, err));
+    sp_memo_put(a->memo, sp_memo_serve, &key, sizeof key, out, sizeof *out);
     return SP_OK;
 }
 
@@ -155,7 +169,7 @@ enum sp_status sp_serve_case_of(const struct sp_ask *a, int64_t batch, int64_t t
     struct sp_serve_count n;
     TRY(set_stack(a, &c, err));
     TRY(set_device(a, &c, err));
-    TRY(sp_serve_count(&a->model, batch, tokens, positions, &n, err));
+    TRY(sp_serve_counted(a, batch, tokens, positions, &n, err));
     c.weights = n.weights;
     c.flops = n.flops;
     c.cache_bytes = n.cache_bytes * cache_bits / PLAIN_BITS;

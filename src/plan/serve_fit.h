@@ -74,6 +74,8 @@ void sp_serve_fit(const struct sp_serve_row *row, int n, int without, struct sp_
 /* ---- counted from the graph ---- */
 struct sp_serve_count { double weights, cache_bytes, flops; };  /* a step: weights read; bytes of 16-bit caches of all sequences */
 enum sp_status sp_serve_count(const struct sp_model_config *c, int64_t batch, int64_t tokens, int64_t positions, struct sp_serve_count *out, struct sp_err *err);
+/* The same of a's model, from a->memo where it was counted before. */
+enum sp_status sp_serve_counted(const struct sp_ask *a, int64_t batch, int64_t tokens, int64_t positions, struct sp_serve_count *out, struct sp_err *err);
 /* The step of a: `batch` sequences of `tokens` tokens each with `positions` in the cache (of them). */
 enum sp_status sp_serve_case_of(const struct sp_ask *a, int64_t batch, int64_t tokens, int64_t positions, struct sp_serve_case *out, struct sp_err *err);
 enum sp_status sp_plan_serve_with(const struct sp_ask *a, const struct sp_serve_constants *k, struct sp_serve_plan *out, struct sp_explain *x, struct sp_err *err);

@@ -194,7 +194,7 @@ static enum sp_status count_work(const struct sp_ask *a, struct sp_peak *rate, s
 {
     TRY(check_ask(a, rate, err));
     struct sp_rate_of d = { rate->pace, a->machine.device.bytes_per_s, sp_precision_bytes(a->precision) };
-    return sp_work_count(&a->model, sequences(a), context_of(a), &d, w, err);
+    return sp_work_count(&a->model, sequences(a), context_of(a), &d, a->memo, w, err);
 }
 
 /* The plan of a job whose token is counted. */
