@@ -14,7 +14,7 @@
 #include "file/file.h"
 #include "plan/check.h"
 #include "plan/efficiency.h"
-#include "plan/time.h"
+#include "plan/hours.h"
 #include "plan/work.h"
 #include "step/step.h"
 

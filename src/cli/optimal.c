@@ -6,7 +6,7 @@
 
 #include "../catalog/catalog.h"
 #include "../plan/energy.h"
-#include "../plan/time.h"
+#include "../plan/hours.h"
 #include "optimal.h"
 
 /* ---- ranges ---- */

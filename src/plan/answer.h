@@ -9,7 +9,7 @@
 #include "here.h"
 #include "memory.h"
 #include "serve.h"
-#include "time.h"
+#include "hours.h"
 #include "where.h"
 
 struct sp_planned_with {

@@ -8,7 +8,7 @@
 #include "energy.h"
 #include "fit.h"
 #include "memory.h"
-#include "time.h"
+#include "hours.h"
 
 static const char V100[] = "v100-sxm2-32gb", A100[] = "a100-sxm4-80gb*64"; /* of the catalogue */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "energy.h"
-#include "time.h"
+#include "hours.h"
 
 /* Utilisations by model FLOPs: above the first nothing was ever published; above the second not even a matrix product
  * alone runs on such devices. */

@@ -1,11 +1,11 @@
-/* plan/time.c - the time of training on devices: counted arithmetic, the slowness of
+/* plan/hours.c - the time of training on devices: counted arithmetic, the slowness of
  * published runs, and what this job's own links add where they are slower than theirs.
  *
  * What published runs needed holds their links and their waiting.  So parts by data
  * sheet are not added to it: the job takes the longer of the two, the learned time
  * and the sum of its parts at the best that kernels were seen to reach.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "time.h"
+#include "hours.h"
 
 #include <math.h>
 

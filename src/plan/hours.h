@@ -1,4 +1,4 @@
-/* plan/time.h - how long training takes on devices, and whether a claim about a
+/* plan/hours.h - how long training takes on devices, and whether a claim about a
  * run can be true.  Part of the door of plan.
  *
  * A step is counted from the model's own graph (forward, backward, what is computed
