@@ -431,6 +431,8 @@ static const struct { const char *text; int64_t parameters; } foreign[] = {
     /* litgpt's words */
     { "{\"hf_name\":\"Qwen3-0.6B\",\"hidden_size\":1024,\"num_hidden_layers\":28,\"num_attention_heads\":16,\"num_key_value_heads\":8,\"head_dim\":128,"
       "\"intermediate_size\":3072,\"vocab_size\":151643,\"padded_vocab_size\":151936,\"norm\":\"RMSNorm\",\"attn_bias\":null,\"tie_word_embeddings\":true}", 596049920 },
+    { "{\"name\":\"pythia-14m\",\"hf_config\":{\"org\":\"EleutherAI\",\"name\":\"pythia-14m\"},\"block_size\":512,\"n_layer\":6,\"n_embd\":128,\"n_head\":4,"
+      "\"padding_multiple\":128}", 14067712 },
     /* the class alone, and its older name */
     { "{\"architectures\":[\"RWForCausalLM\"],\"hidden_size\":4544,\"n_head\":71,\"n_layer\":32,\"vocab_size\":65024}", 6921720704 },
     { "{\"model_type\":\"RefinedWebModel\",\"hidden_size\":4544,\"n_head\":71,\"n_layer\":32,\"vocab_size\":65024,\"multi_query\":true}", 6921720704 },

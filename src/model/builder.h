@@ -39,6 +39,8 @@ void sp_decoder_build(struct sp_graph *g, const struct sp_model_config *c, struc
 const char *sp_known_type(const char *type);
 /* Where a configuration names no model type: the kind its other keys give away, or NULL. */
 const char *sp_foreign_type(const json_t *j);
+/* It, or of litgpt's entries a copy with what they leave to their class (new reference; NULL: no memory). */
+json_t *sp_foreign_filled(const json_t *j);
 
 /* One use of a model while it is built. */
 struct sp_builder {

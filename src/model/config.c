@@ -75,12 +75,10 @@ static enum sp_status read_tokens(struct sp_model_config *c, const json_t *j, st
     return SP_OK;
 }
 
-enum sp_status sp_model_config_parse(struct sp_model_config *out, const json_t *j, struct sp_err *err)
+static enum sp_status parse(struct sp_model_config *out, const json_t *j, struct sp_err *err)
 {
     const struct sp_arch *a = NULL;
     const struct sp_kind *k = NULL;
-    if (!json_is_object(j))
-        return sp_fail(err, SP_FORMAT, "config.json must be an object");
     TRY(find_arch(j, &a, &k, err));
     struct sp_model_config c = k->like;
     c.family = a->family;
@@ -92,6 +90,16 @@ enum sp_status sp_model_config_parse(struct sp_model_config *out, const json_t *
     TRY(sp_model_config_finish(&c, err));
     *out = c;
     return SP_OK;
+}
+
+enum sp_status sp_model_config_parse(struct sp_model_config *out, const json_t *j, struct sp_err *err)
+{
+    if (!json_is_object(j))
+        return sp_fail(err, SP_FORMAT, "config.json must be an object");
+    json_t *all = sp_foreign_filled(j);
+    enum sp_status st = all ? parse(out, all, err) : sp_fail(err, SP_NOMEM, "no memory for a configuration");
+    json_decref(all);
+    return st;
 }
 
 static bool ends(const char *s, const char *end)

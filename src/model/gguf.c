@@ -263,6 +263,7 @@ static enum sp_status as_config(const struct header *h, json_t *j, struct sp_err
 
 static enum sp_status read_header(struct header *h, struct sp_model_config *out, const struct sp_map *m, struct sp_err *err)
 {
+    sp_json_begin();
     json_t *j = json_object();
     h->pairs = json_object();
     h->align = 32;
@@ -273,6 +274,8 @@ static enum sp_status read_header(struct header *h, struct sp_model_config *out,
         st = sp_fail(err, SP_FORMAT, "general.alignment is %lld", (long long)h->align);
     if (!st)
         st = as_config(h, j, err);
+    if (!st && sp_json_ran_out())
+        st = sp_fail(err, SP_NOMEM, "no memory for a header");
     if (!st)
         st = sp_model_config_parse(out, j, err);
     json_decref(h->pairs);

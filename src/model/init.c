@@ -15,7 +15,7 @@ double sp_model_init_std(const struct sp_model_config *c, const char *tensor, co
 {
     size_t n = strlen(tensor);
     if (t->n < 2)
-        return n >= 5 && !strcmp(tensor + n - 5, ".bias") ? 0 : -1;
+        return c->gain_one || (n >= 5 && !strcmp(tensor + n - 5, ".bias")) ? 0 : -1;
     if (c->family == SP_FAMILY_MLP)
         return sqrt(2.0 / (double)sp_type_cols(t));
     return sp_arch_of(c->family)->residual(tensor) ? c->initializer_range / sqrt(2.0 * (double)c->layers) : c->initializer_range;

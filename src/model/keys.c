@@ -100,12 +100,35 @@ static const char *by_name(const json_t *j)
     static const char *const keys[] = { "hf_name", "name", "_name_or_path" };
     for (size_t k = 0; k < SP_COUNT(keys); k++) {
         const char *name = json_string_value(json_object_get(j, keys[k]));
+        bool mixture = json_is_integer(json_object_get(j, "num_experts")) || json_is_integer(json_object_get(j, "n_expert"));
         if (name && strcasestr(name, "qwen3"))
-            return json_is_integer(json_object_get(j, "num_experts")) ? "qwen3_moe" : "qwen3";
+            return mixture ? "qwen3_moe" : "qwen3";
         for (size_t i = 0; name && i < SP_COUNT(names); i++)
             if (strcasestr(name, names[i].in))
                 return names[i].type;
     }
+    return NULL;
+}
+
+/* litgpt's own entries leave out what its class has by default. */
+json_t *sp_foreign_filled(const json_t *j)
+{
+    static const struct { const char *key; json_int_t value; } row[] = {
+        { "n_embd", 4096 }, { "n_layer", 16 }, { "n_head", 32 }, { "vocab_size", 50254 }, { "block_size", 4096 }, { "padding_multiple", 512 },
+    };
+    if (!json_is_object(json_object_get(j, "hf_config")))
+        return json_incref((json_t *)(uintptr_t)j);
+    sp_json_begin();
+    json_t *all = json_copy((json_t *)(uintptr_t)j);
+    for (size_t i = 0; all && i < SP_COUNT(row); i++)
+        if (!json_object_get(all, row[i].key))
+            json_object_set_new(all, row[i].key, json_integer(row[i].value));
+    json_int_t v = json_integer_value(json_object_get(all, "vocab_size")), by = json_integer_value(json_object_get(all, "padding_multiple"));
+    if (v > 0 && v < 1 << 30 && by > 0 && by < 1 << 30 && !json_object_get(all, "padded_vocab_size"))
+        json_object_set_new(all, "padded_vocab_size", json_integer((v + by - 1) / by * by));
+    if (!sp_json_ran_out())
+        return all;
+    json_decref(all);
     return NULL;
 }
 

@@ -58,7 +58,7 @@ static enum sp_status read_scaling(struct sp_model_config *c, const json_t *r, s
 
 enum sp_status sp_rope_read(struct sp_model_config *c, const json_t *j, struct sp_err *err)
 {
-    TRY(sp_key_real(j, "rope_theta|rotary_emb_base|attn_config.rope_theta", 1.001, 1e12, c->rope_theta > 1 ? c->rope_theta : 10000, &c->rope_theta, err));
+    TRY(sp_key_real(j, "rope_theta|rope_base|rotary_emb_base|attn_config.rope_theta", 1.001, 1e12, c->rope_theta > 1 ? c->rope_theta : 10000, &c->rope_theta, err));
     TRY(sp_key_real(j, "rope_local_base_freq", 1.001, 1e12, c->rope_local, &c->rope_local, err));
     c->rope_factor = 1;
     for (int i = 0; i < 2; i++) {

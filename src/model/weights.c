@@ -239,8 +239,11 @@ static enum sp_status fill_one(const struct sp_weights *w, const struct sp_state
 /* Buffers old files carry, and a head that is the embedding. */
 static bool expected_extra(const struct sp_weights *w, const char *name)
 {
-    return ends(name, ".attn.bias") || ends(name, ".attn.masked_bias") || ends(name, "rotary_emb.inv_freq") ||
-           (w->config.tied && ends(name, "lm_head.weight"));
+    static const char *const buffers[] = { ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq" };
+    for (size_t i = 0; i < SP_COUNT(buffers); i++)
+        if (ends(name, buffers[i]))
+            return true;
+    return w->config.tied && ends(name, "lm_head.weight");
 }
 
 enum sp_status sp_weights_fill(const struct sp_weights *w, const struct sp_state *s, unsigned char *region, int *n_extra,
