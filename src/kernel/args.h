@@ -9,7 +9,8 @@
 #define SP_ARGS_H
 #include <stdint.h>
 
-enum sp_format { SP_F32, SP_F16, SP_BF16, SP_Q8_0, SP_I32, SP_BYTES /* opaque, kernel-private */, SP_FORMATS };
+enum sp_format { SP_F32, SP_F16, SP_BF16, SP_Q8_0, SP_I32, SP_BYTES /* opaque, kernel-private */, SP_Q4_0, SP_Q4_1, SP_Q5_0, SP_Q5_1,
+                 SP_Q2_K, SP_Q3_K, SP_Q4_K, SP_Q5_K, SP_Q6_K, SP_IQ4_NL, SP_IQ4_XS, SP_MXFP4, SP_TQ1_0, SP_TQ2_0, SP_FORMATS };
 
 /* c[m,n] = op(a)[m,k] op(b)[k,n] (+ bias[n]) (+ acc[m,n]).  trans bit 0: a is stored [k,m];
  * bit 1: b is stored [n,k].  b_packed: b was written by `pack` for this very row.

@@ -24,9 +24,15 @@ struct sp_format_row {
     int bytes;                     /* bytes a block                             */
     void (*decode)(float *to, const void *from, int64_t n); /* n: multiple of block */
     void (*encode)(void *to, const float *from, int64_t n);
+    const char *gguf;              /* its name beside GGUF files, or NULL       */
+    int gguf_type;                 /* ggml's number for it; where gguf is NULL it means nothing */
+    /* encode with a scale that is searched: least squares, each place i of the squares times weight[i] (NULL: the
+     * format's own choice).  NULL where there is nothing to search. */
+    void (*encode_weighted)(void *to, const float *from, const float *weight, int64_t n);
 };
 extern const struct sp_format_row sp_formats[SP_FORMATS];
 int64_t sp_format_bytes(enum sp_format f, int64_t elements);
+enum { SP_FORMAT_BLOCK_MAX = 256 };
 
 /* ---- families ---- */
 enum sp_field_kind { SP_FIELD_IN, SP_FIELD_OUT, SP_FIELD_WORK, SP_FIELD_I64, SP_FIELD_I32, SP_FIELD_U64, SP_FIELD_F32, SP_FIELD_F64 };
