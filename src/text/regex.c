@@ -41,7 +41,7 @@ static void give(void *p, void *unused)
 }
 
 /* White_Space and Oniguruma's word characters, as they stand inside a class. */
-static const char spaces[] = "\\p{Z}\\t-\\r\\x{85}", words[] = "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}";
+static const char spaces[] = "\\p{Z}\\t-\\r\\x{85}", words[] = "\\p{L}\\p{M}\\p{N}\\p{Pc}";
 
 /* The escape at s (n >= 2 bytes) in PCRE2's terms. */
 static void escape(struct sp_text *out, const char *s, bool in_class)

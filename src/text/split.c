@@ -72,7 +72,7 @@ static bool joins(const struct cutter *c, bool match)
 static enum sp_status span(struct cutter *c, size_t begin, size_t end, bool match, struct sp_err *err)
 {
     if (begin == end) /* an empty match cuts */
-        return match ? flush(c, err) : SP_OK;
+        return flush(c, err);
     if (match && c->behavior == SP_TOK_REMOVED)
         return flush(c, err);
     if (joins(c, match)) {
@@ -122,10 +122,12 @@ static enum sp_status cut_characters(struct sp_tokenizer *t, int i, const char *
         enum sp_tok_class class = sp_tok_class_at((const unsigned char *)s + at, n - at, &len, &code);
         if (!cuts_at(p, class, code))
             continue;
-        TRY(span(&c, from, at, false, err));
+        if (at > from)
+            TRY(span(&c, from, at, false, err));
         TRY(span(&c, at, from = at + len, true, err));
     }
-    TRY(span(&c, from, n, false, err));
+    if (n > from)
+        TRY(span(&c, from, n, false, err));
     return flush(&c, err);
 }
 
