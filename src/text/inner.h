@@ -286,6 +286,14 @@ enum sp_status sp_tok_keep(struct sp_tokenizer *t, const char *s, const char **o
 enum sp_status sp_tok_json_pattern(const json_t *j, const char **text, bool *literal, struct sp_err *err);
 enum sp_status sp_tok_json_scheme(const json_t *j, enum sp_tok_scheme *scheme, struct sp_err *err);
 enum sp_status sp_tok_load_decoder(struct sp_tokenizer *t, const json_t *j, struct sp_err *err);
+/* How a GGUF name splits text (pre_names.c): names[0] is the usual one of those that mean the same. */
+enum { SP_TOK_PRE_ALIASES = 18, SP_TOK_PRE_PATTERNS = 6 };
+struct sp_tok_pre_name {
+    const char *names[SP_TOK_PRE_ALIASES], *patterns[SP_TOK_PRE_PATTERNS];
+    bool ignore_merges, add_bos, nfc;
+};
+const struct sp_tok_pre_name *sp_tok_pre_named(const char *name);   /* NULL: not known     */
+const char *sp_tok_pre_name_of(const struct sp_tokenizer *t);       /* NULL: there is none */
 /* Scores as merge ranks: every way to cut a token into two is a merge, a better score comes first. */
 enum sp_status sp_tok_merges_of_scores(struct sp_tokenizer *t, struct sp_err *err);
 enum sp_status sp_tok_load_steps(struct sp_tokenizer *t, const json_t *root, struct sp_err *err);
