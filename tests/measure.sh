@@ -57,8 +57,10 @@ wait "$pid"
 [ $? = 9 ]; ok "a signal is passed on" $?
 says out caught
 
-# what nohup ignores stays ignored
-cp /dev/null "$temp/out"; (trap "" HUP; exec "$program" measure -q -- sh -c "kill -HUP \$\$; echo survived") >"$temp/out" 2>"$temp/err"; says out survived
+# what nohup ignores stays ignored (an emulator takes the signal itself)
+if [ -z "${RUNNER:-}" ]; then
+    cp /dev/null "$temp/out"; (trap "" HUP; exec "$program" measure -q -- sh -c "kill -HUP \$\$; echo survived") >"$temp/out" 2>"$temp/err"; says out survived
+fi
 
 # the command doesn't wait for the ledger, and its status stands when nothing could be booked
 echo "no data base at all, but long enough to be looked at" >"$temp/bad.db"
