@@ -34,7 +34,7 @@ static enum sp_status parse(const char *text, struct sp_model_config *c)
 
 /* From the published config.json files; counts from the models' own pages and papers. */
 static const struct { const char *what, *text; int64_t parameters; } published[] = {
-    { "GPT-2", "{\"model_type\":\"gpt2\"}", 124439808 },
+    { "GPT-2", "{\"model_type\":\"gpt2\",\"n_embd\":768,\"n_layer\":12}", 124439808 },
     { "GPT-2 XL", "{\"architectures\":[\"GPT2LMHeadModel\"],\"n_embd\":1600,\"n_head\":25,\"n_layer\":48,\"vocab_size\":50257}", 1557611200 },
     { "Llama 2 7B", "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":4096,\"intermediate_size\":11008,\"num_attention_heads\":32,"
                     "\"num_hidden_layers\":32,\"vocab_size\":32000}", 6738415616 },
@@ -93,9 +93,9 @@ static void writing_loses_nothing(void **u)
 static void rope_is_read_old_and_new(void **u)
 {
     static const char *const text[] = {
-        "{\"model_type\":\"llama\",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "{\"model_type\":\"llama\",\"hidden_size\":4096,\"num_hidden_layers\":32,\"num_attention_heads\":32,\"vocab_size\":32000,\"intermediate_size\":11008,\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}}",
-        "{\"model_type\":\"llama\",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "{\"model_type\":\"llama\",\"hidden_size\":4096,\"num_hidden_layers\":32,\"num_attention_heads\":32,\"vocab_size\":32000,\"intermediate_size\":11008,\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}}",
     };
     struct sp_model_config c;
@@ -104,7 +104,7 @@ static void rope_is_read_old_and_new(void **u)
         OK(parse(text[i], &c));
         assert_true(c.rope_theta == 500000 && c.rope_factor == 8 && c.rope_original == 8192 && c.rope_scaling == SP_SCALING_LLAMA3);
     }
-    OK(parse("{\"model_type\":\"llama\",\"rope_scaling\":null,\"eos_token_id\":[5,6,7]}", &c));
+    OK(parse("{\"model_type\":\"llama\",\"hidden_size\":4096,\"num_hidden_layers\":32,\"num_attention_heads\":32,\"vocab_size\":32000,\"intermediate_size\":11008,\"rope_scaling\":null,\"eos_token_id\":[5,6,7]}", &c));
     assert_true(c.rope_scaling == SP_SCALING_NONE && c.n_eos == 3 && c.eos[2] == 7 && c.rope_theta == 10000);
 }
 
@@ -122,7 +122,7 @@ static void yarn_is_read_and_written(void **u)
     for (size_t i = 0; i < SP_COUNT(yarns); i++) {
         struct sp_model_config c, again;
         char text[300];
-        snprintf(text, sizeof text, "{\"model_type\":\"llama\",\"max_position_embeddings\":65536,\"rope_scaling\":{%s}}", yarns[i].scaling);
+        snprintf(text, sizeof text, "{\"model_type\":\"llama\",\"hidden_size\":4096,\"num_hidden_layers\":32,\"num_attention_heads\":32,\"vocab_size\":32000,\"intermediate_size\":11008,\"max_position_embeddings\":65536,\"rope_scaling\":{%s}}", yarns[i].scaling);
         OK(parse(text, &c));
         assert_int_equal(c.rope_scaling, SP_SCALING_YARN);
         assert_true(c.rope_factor == yarns[i].factor && c.rope_low == yarns[i].low && c.rope_high == yarns[i].high);
@@ -141,6 +141,7 @@ static const struct { const char *text, *says; enum sp_status st; } bad_config[]
     { "{\"architectures\":[\"VisionModel\"]}", "VisionModel", SP_UNSUPPORTED },
     { "{\"model_type\":\"qwen3\",\"hidden_size\":64,\"num_hidden_layers\":2,\"num_attention_heads\":4}", "vocab_size", SP_FORMAT },
     { "{}", "model_type", SP_FORMAT },
+    { "{\"model_type\":\"llama\",\"hidden_size\":64}", "num_hidden_layers", SP_FORMAT },
     { "[]", "object", SP_FORMAT },
     { "{\"model_type\":\"llama\",\"hidden_size\":96,\"num_hidden_layers\":1,\"vocab_size\":9,\"intermediate_size\":8,\"num_attention_heads\":6,\"num_key_value_heads\":4}", "share", SP_SHAPE },
     { "{\"model_type\":\"llama\",\"num_hidden_layers\":0}", "num_hidden_layers", SP_FORMAT },
@@ -149,9 +150,9 @@ static const struct { const char *text, *says; enum sp_status st; } bad_config[]
     { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longest\",\"factor\":4}}", "longest", SP_UNSUPPORTED },
     { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"beta_fast\":1}}", "beta_slow", SP_FORMAT },
     { "{\"model_type\":\"llama\",\"hidden_act\":\"relu6\"}", "relu6", SP_UNSUPPORTED },
-    { "{\"model_type\":\"gpt2\",\"n_head\":7}", "divide", SP_SHAPE },
+    { "{\"model_type\":\"gpt2\",\"n_embd\":768,\"n_layer\":12,\"n_head\":7}", "divide", SP_SHAPE },
     { "{\"model_type\":\"llama\",\"eos_token_id\":[1,-2]}", "eos_token_id", SP_FORMAT },
-    { "{\"model_type\":\"llama\",\"head_dim\":7}", "even", SP_SHAPE },
+    { "{\"model_type\":\"llama\",\"hidden_size\":4096,\"num_hidden_layers\":32,\"num_attention_heads\":32,\"vocab_size\":32000,\"intermediate_size\":11008,\"head_dim\":7}", "even", SP_SHAPE },
     { "{\"model_type\":\"mlp\"}", "features", SP_FORMAT },
     { "{\"model_type\":\"mlp\",\"input_size\":4,\"hidden_sizes\":[3,-1]}", "entry 2", SP_FORMAT },
 };

@@ -75,6 +75,22 @@ static enum sp_status read_tokens(struct sp_model_config *c, const json_t *j, st
     return SP_OK;
 }
 
+/* A shape that isn't said would silently be that of a class's defaults: 6.7 billion parameters for a "llama". */
+static enum sp_status check_shape_is_said(const json_t *j, struct sp_err *err)
+{
+    static const char *const needed[] = { "hidden_size|n_embd|n_embed|d_model|hidden_dim|dim|text_config.hidden_size",
+                                          "num_hidden_layers|n_layer|n_layers|num_layers|text_config.num_hidden_layers" };
+    for (size_t i = 0; i < SP_COUNT(needed); i++) {
+        int64_t v;
+        TRY(sp_key_int(j, needed[i], 1, SIZE_MAX_, 0, &v, err));
+        if (v)
+            continue;
+        sp_fail(err, SP_FORMAT, "\"%.*s\" is missing", (int)strcspn(needed[i], "|"), needed[i]);
+        return sp_remedy(err, "take the config.json that came with the model, whole");
+    }
+    return SP_OK;
+}
+
 static enum sp_status parse(struct sp_model_config *out, const json_t *j, struct sp_err *err)
 {
     const struct sp_arch *a = NULL;
@@ -87,6 +103,8 @@ static enum sp_status parse(struct sp_model_config *out, const json_t *j, struct
     TRY(sp_json_real(j, "initializer_range", 0, 10, 0.02, &c.initializer_range, err));
     TRY(read_tokens(&c, j, err));
     TRY(a->read(&c, j, err));
+    if (a->family != SP_FAMILY_MLP)
+        TRY(check_shape_is_said(j, err));
     TRY(sp_model_config_finish(&c, err));
     *out = c;
     return SP_OK;
