@@ -8,11 +8,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "memory.h"
 #include "serve_fit.h"
 
-enum { USERS_MOST = 1 << 16 };
-static const double USABLE = 0.92;         /* of a device's memory: the rest is the driver's, and fragments */
-static const double WORK_BYTES = 0.6e9;    /* context of the driver and the library */
+enum { USERS_MOST = 1 << 16, APART = 64 /* users of the two plans that memory is drawn through */ };
 
 const char *const sp_serve_part_names[SP_SERVE_PARTS] = { "weights", "cache", "arithmetic", "delay", "links" };
 
@@ -21,6 +20,7 @@ struct serving {
     const struct sp_serve_constants *k;
     int64_t half;                          /* positions in the middle of an answer */
     double copies;                         /* of the model */
+    struct sp_serve_case few[2];           /* one user a copy, and two */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -45,37 +45,75 @@ static int64_t users_a_copy(const struct serving *s, int64_t users)
     return (int64_t)ceil((double)users / s->copies);
 }
 
+/* Without experts every count grows by the same with a user: two counts say them all. */
+static enum sp_status case_of(const struct serving *s, int64_t users, struct sp_serve_case *c, struct sp_err *err)
+{
+    const struct sp_serve_case *one = &s->few[0], *two = &s->few[1];
+    double more = (double)users - 1;
+    if (one->mixture)
+        return sp_serve_case_of(s->a, users, 1, s->half, c, err);
+    *c = *one;
+    c->rows += more * (two->rows - one->rows);
+    c->weights += more * (two->weights - one->weights);
+    c->cache_bytes += more * (two->cache_bytes - one->cache_bytes);
+    c->flops += more * (two->flops - one->flops);
+    return SP_OK;
+}
+
 static enum sp_status decode(const struct serving *s, int64_t users, struct sp_serve_case *c, double part[SP_SERVE_PARTS], struct sp_figure *out, struct sp_err *err)
 {
-    TRY(sp_serve_case_of(s->a, users_a_copy(s, users), 1, s->half, c, err));
+    TRY(case_of(s, users_a_copy(s, users), c, err));
     *out = ranged(c, s->k, sp_serve_step_s(c, s->k, part));
     return SP_OK;
 }
 
 /* ---- memory ---- */
 
-static double copy_bytes(const struct serving *s)
+/* One copy of the model with so many users, by the planner of memory. */
+static enum sp_status memory_of(const struct serving *s, const struct sp_serve_stack *stack, int64_t users, struct sp_memory_plan *out, struct sp_err *err)
 {
-    const struct sp_device *d = &s->a->machine.device;
-    double devices = (double)(s->a->cut.tensor * s->a->cut.pipeline);
-    return d->count > 0 ? devices * d->memory_bytes * USABLE : (double)s->a->machine.memory_bytes * USABLE;
+    struct sp_ask one = *s->a;
+    one.users = users;
+    one.stack = stack->memory;
+    one.cut.data = 1;
+    one.machine.device.count = one.machine.device.count > 0 ? (int)(one.cut.tensor * one.cut.pipeline) : 0;
+    return sp_plan_memory(&one, out, NULL, err);
 }
 
-static enum sp_status fill_memory(const struct serving *s, struct sp_serve_plan *p, struct sp_err *err)
+/* Caches grow by the same with every user, so two plans say how many fit; what else grows with them is stepped over. */
+static enum sp_status users_that_fit(const struct serving *s, const struct sp_serve_stack *stack, int64_t *users, struct sp_err *err)
+{
+    struct sp_memory_plan one, many;
+    TRY(memory_of(s, stack, 1, &one, err));
+    *users = 0;
+    if (!one.fits)
+        return SP_OK;
+    TRY(memory_of(s, stack, 1 + APART, &many, err));
+    double each = (many.device.high - one.device.high) / APART, room = each > 0 ? (one.device_bytes - one.device.high) / each : USERS_MOST;
+    int64_t n = 1 + (int64_t)fmin(USERS_MOST, room);
+    for (many.fits = false; !many.fits && n > 1; n -= many.fits ? 0 : 1 + n / 64)
+        TRY(memory_of(s, stack, n, &many, err));
+    *users = n > 1 ? n : 1;
+    return SP_OK;
+}
+
+static enum sp_status fill_memory(const struct serving *s, const struct sp_serve_stack *stack, struct sp_serve_plan *p, struct sp_err *err)
 {
     const struct sp_ask *a = s->a;
     struct sp_serve_count n;
+    struct sp_memory_plan m;
+    int64_t users;
     double bits = a->bits > 0 ? a->bits : 8 * sp_precision_bytes(a->precision);
     double cache = a->cache_bits > 0 ? a->cache_bits : fmin(16, 8 * sp_precision_bytes(a->precision));
-    double devices = (double)(a->cut.tensor * a->cut.pipeline), there = copy_bytes(s);
     TRY(sp_serve_counted(a, 1, 1, a->context, &n, err));
     p->weights_bytes = a->parameters * bits / 8;
     p->cache_user_bytes = n.cache_bytes * cache / 16;
-    p->work_bytes = WORK_BYTES * devices;
-    double left = there - p->weights_bytes - p->work_bytes, users = left > 0 && p->cache_user_bytes > 0 ? floor(left / p->cache_user_bytes) : 0;
-    p->users_memory = (int64_t)fmin(USERS_MOST, users * s->copies);
-    p->device_bytes = (p->weights_bytes + p->work_bytes + (double)users_a_copy(s, a->users) * p->cache_user_bytes) / devices;
-    p->fits = p->users_memory >= a->users;
+    TRY(memory_of(s, stack, users_a_copy(s, a->users), &m, err));
+    p->device_bytes = m.device.likely;
+    p->work_bytes = fmax(0, m.device.likely * (double)(a->cut.tensor * a->cut.pipeline) - p->weights_bytes - (double)users_a_copy(s, a->users) * p->cache_user_bytes);
+    p->fits = m.fits;
+    TRY(users_that_fit(s, stack, &users, err));
+    p->users_memory = (int64_t)fmin(USERS_MOST, (double)users * s->copies);
     return SP_OK;
 }
 
@@ -172,11 +210,13 @@ static enum sp_status check(const struct sp_ask *a, struct sp_err *err)
 
 enum sp_status sp_plan_serve_with(const struct sp_ask *a, const struct sp_serve_constants *k, struct sp_serve_plan *out, struct sp_explain *x, struct sp_err *err)
 {
-    struct serving s = { a, k, least(a->context, a->prompt + a->generate / 2), (double)(a->cut.data > 0 ? a->cut.data : 1) };
+    struct serving s = { a, k, least(a->context, a->prompt + a->generate / 2), (double)(a->cut.data > 0 ? a->cut.data : 1), { { 0 } } };
     struct sp_serve_plan p = { 0 };
     struct sp_serve_case step_case, prompt_case;
     struct sp_figure step;
     TRY(check(a, err));
+    for (int i = 0; i < 2; i++)
+        TRY(sp_serve_case_of(a, i + 1, 1, s.half, &s.few[i], err));
     TRY(decode(&s, a->users, &step_case, p.part_s, &step, err));
     TRY(sp_serve_case_of(a, 1, a->prompt, a->prompt, &prompt_case, err));
     prompt_case.prefill = true;
@@ -187,14 +227,14 @@ enum sp_status sp_plan_serve_with(const struct sp_ask *a, const struct sp_serve_
     p.first_token_s = sp_figure_add(prompt, step);
     p.answer_s = sp_figure_add(prompt, sp_figure_scale(step, (double)a->generate));
     fill_step(&step_case, &p);
-    TRY(fill_memory(&s, &p, err));
+    TRY(fill_memory(&s, step_case.stack, &p, err));
     TRY(fill_users(&s, p.first_token_s, &p, err));
     fill_million(&s, prompt, step, prompt_case.flops, &p);
     explain_step(x, &step_case, k, p.part_s);
     sp_explain(x, "a prompt: %.6g FLOP at %.4g FLOP/s x %g devices x the share that prompts reach = %.4g s", prompt_case.flops, prompt_case.flops_peak,
                prompt_case.parts, prompt.likely);
-    sp_explain(x, "memory: weights %.6g + %lld users x %.6g of cache at %lld tokens + %.3g for the driver, of %.6g usable", p.weights_bytes, (long long)a->users,
-               p.cache_user_bytes, (long long)a->context, p.work_bytes, copy_bytes(&s));
+    sp_explain(x, "memory: weights %.6g + %lld users x %.6g of cache at %lld tokens + %.3g for all else; %.6g on each device", p.weights_bytes,
+               (long long)a->users, p.cache_user_bytes, (long long)a->context, p.work_bytes, p.device_bytes);
     *out = p;
     return SP_OK;
 }

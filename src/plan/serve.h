@@ -20,7 +20,7 @@ struct sp_serve_plan {
     struct sp_figure user_tokens_s, tokens_s; /* of answers: one user's, all users'; with a->users at a time     */
     struct sp_figure first_token_s;        /* from the question to the first token, nobody waiting before        */
     struct sp_figure answer_s;             /* from the question to the last of a->generate tokens                */
-    double weights_bytes, cache_user_bytes, work_bytes; /* one copy of the model; cache of one user at a->context; all else */
+    double weights_bytes, cache_user_bytes, work_bytes; /* one copy of the model; cache of one user at a->context; all else (memory.h) */
     double device_bytes;                   /* needed on each device with a->users                                */
     bool fits;                             /* that is there; when not, all rates are as if it were               */
     int64_t users_memory, users_most;      /* that memory holds; and of those with which every promise of a (user_tokens_s_least,

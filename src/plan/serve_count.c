@@ -16,6 +16,7 @@ static const double PLAIN_BITS = 16;       /* what is counted is stored so */
 static const double FLOPS_A_BYTE = 40;     /* of ordinary units, where nobody says; so have most GPUs since 2018, within a factor 3 */
 static const double PROCESSOR_BYTES = 50e9; /* a second, of a processor nobody knows: two channels */
 static const double CORE_FLOPS = 60e9;     /* of a core nobody knows: 2 GHz, a fused multiply-add of 16 numbers */
+static const double MIXED_FAST = 0.67, MIXED_FASTER = 1.35; /* Apple's M chips: two thirds of the cores, at 1.35 of the mean */
 enum { CORES = 8 };                        /* of a processor whose cores nobody counted */
 
 /* ---- the graph ---- */
@@ -111,6 +112,19 @@ static double peak_of(const struct sp_ask *a, const struct sp_device *d, double 
     return f32 * (!strncasecmp(d->name, "NVIDIA", 6) && d->year >= 2018 ? 4 : is_apple(d->name) ? 1 : 2);
 }
 
+/* f32 rate of the cores that `threads` run on.  machine.cores counts what the system sees: two of a core, from AMD and
+ * Intel.  Where fast and slow cores are mixed, few threads run on the fast ones. */
+static double core_flops(const struct sp_machine *m, double threads)
+{
+    const char *cpu = m->cpu[0] ? m->cpu : m->device.name;
+    bool intel = strcasestr(cpu, "Intel"), two = intel || strcasestr(cpu, "AMD");
+    bool mixed = is_apple(cpu) || strcasestr(cpu, "Snapdragon") || (intel && strcasestr(cpu, "Core") && m->device.year >= 2021);
+    double cores = m->cores <= 1 ? CORES : two ? ceil(m->cores / 2.0) : m->cores;
+    if (m->device.flops_f32 <= 0)
+        return CORE_FLOPS;
+    return m->device.flops_f32 / cores * (mixed && threads <= MIXED_FAST * cores ? MIXED_FASTER : 1);
+}
+
 static enum sp_status set_device(const struct sp_ask *a, struct sp_serve_case *c, struct sp_err *err)
 {
     const struct sp_device *d = &a->machine.device;
@@ -124,8 +138,7 @@ static enum sp_status set_device(const struct sp_ask *a, struct sp_serve_case *c
     c->bytes_assumed = c->bytes_per_s <= 0;
     c->bytes_per_s = c->bytes_assumed ? PROCESSOR_BYTES : c->bytes_per_s;
     c->flops_assumed = d->flops_f32 <= 0 && c->maker != SP_SERVE_PROCESSOR;
-    double cores = a->machine.cores > 1 ? (a->machine.cores + 1) / 2 : CORES; /* machine.cores counts two of a core */
-    c->flops_core = d->flops_f32 > 0 ? d->flops_f32 / cores : CORE_FLOPS;
+    c->flops_core = core_flops(&a->machine, c->threads);
     c->flops_f32 = d->flops_f32 > 0 ? d->flops_f32 : FLOPS_A_BYTE * c->bytes_per_s;
     c->flops_peak = peak_of(a, d, c->flops_f32);
     c->ecc = has_ecc(d);

@@ -17,13 +17,13 @@ static const double CHUNK = 2048;           /* tokens of a prompt that go throug
 static const double OVERLAP_CHUNK = 512, OVERLAP_MOST = 4; /* of a prompt that devices in a row work on together */
 
 const struct sp_serve_stack sp_serve_stacks[] = {
-    { "llama.cpp", "GGUF files; several devices hold layers in a row", SP_K_LLAMACPP, 0, 0, true },
-    { "exllama", "GPTQ and EXL2 on one GPU", SP_K_EXLLAMA, 0, 0, true },
-    { "gpt-fast", "compiled PyTorch", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
-    { "vllm", "many users at a time; its pace taken from gpt-fast", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
-    { "tensorrt-llm", "many users at a time; its pace taken from gpt-fast", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
-    { "hf", "transformers, eager", SP_K_COMPILED, EAGER_LAYER_S, LIBRARY_PEAK, true },
-    { "sparsam", "its pace on other machines taken from llama.cpp", SP_K_LLAMACPP, 0, 0, true },
+    { "llama.cpp", "GGUF files; several devices hold layers in a row", "llama.cpp", SP_K_LLAMACPP, 0, 0, true },
+    { "exllama", "GPTQ and EXL2 on one GPU", "llama.cpp", SP_K_EXLLAMA, 0, 0, true },
+    { "gpt-fast", "compiled PyTorch", "vllm", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
+    { "vllm", "many users at a time; its pace taken from gpt-fast", "vllm", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
+    { "tensorrt-llm", "many users at a time; its pace taken from gpt-fast", "vllm", SP_K_COMPILED, 0, LIBRARY_PEAK, false },
+    { "hf", "transformers, eager", "hf", SP_K_COMPILED, EAGER_LAYER_S, LIBRARY_PEAK, true },
+    { "sparsam", "its pace on other machines taken from llama.cpp", "llama.cpp", SP_K_LLAMACPP, 0, 0, true },
     { NULL },
 };
 

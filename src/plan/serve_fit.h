@@ -41,7 +41,7 @@ struct sp_serve_constants sp_serve_compiled(void);
 
 /* Software; a row of the table in serve_fit.c. */
 struct sp_serve_stack {
-    const char *name, *help;
+    const char *name, *help, *memory; /* memory: its row among the stacks of memory.h */
     enum sp_serve_constant pace;   /* factor on handling and delay                             */
     double layer_s;                /* delay of a layer in place of the learned one; 0: none    */
     double peak;                   /* share of it that prompts reach in place of the learned one; 0: none */
