@@ -60,7 +60,8 @@ const struct sp_option sp_ask_serve_options[] = {
     { .name = "users", .letter = 'u', .kind = SP_OPT_INT, .at = AT(users), .min = 1, .max = 1 << 20, .fallback = 1, .help = "answered at the same time" },
     { .name = "tokens-per-second", .kind = SP_OPT_REAL, .at = AT(user_tokens_s_least), .min = 0, .max = 1e6, .help = "promised to each user; 0: nothing is" },
     { .name = "first-token", .kind = SP_OPT_REAL, .at = AT(first_token_s_most), .min = 0, .max = 1e6, .unit = "seconds", .help = "promised until the first token; 0: nothing is" },
-    STACK,
+    { .name = "stack", .kind = SP_OPT_TEXT, .at = AT(stack), .unit = "NAME",
+      .help = "software: llama.cpp, exllama, gpt-fast, vllm, tensorrt-llm, hf, sparsam; without it llama.cpp or, on servers, vllm" },
     { .name = "tensor-parallel", .kind = SP_OPT_INT, .at = AT(cut.tensor), .min = 0, .max = 1024, .help = "devices that share each layer; 0: all" },
     { 0 },
 };

@@ -42,7 +42,8 @@ const struct sp_serve_stack *sp_serve_stack_find(const char *name)
  * none, 80 % of the f32 rate of a processor (which works in int8, and waits).  Fitted: on 248 measurements, answers and
  * prompts of GPUs (69, 39) and of processors (70, 70), by
  *
- *     sparsam plan check inference runs_inference.csv --constants all */
+ *     sparsam plan check inference runs_inference.csv --constants all Fitted, on 208 measurements of 195 rows:
+ *   sparsam plan check inference runs_inference.csv --constants all */
 #define R(id, name_, unit_, begin_, spread_, fitted_, of_) [id] = { name_, unit_, begin_, spread_, fitted_, of_ }
 const struct sp_serve_constant_row sp_serve_constant_rows[SP_SERVE_CONSTANTS] = {
     R(SP_K_SHARE, "bandwidth reached, GPU", "of rated", 0.92, 0.05, 0.9717, SP_SERVE_DECODE),
@@ -56,23 +57,23 @@ const struct sp_serve_constant_row sp_serve_constant_rows[SP_SERVE_CONSTANTS] = 
     R(SP_K_LLAMACPP, "handling and delay, llama.cpp", "times", 1, 0.3, 1.617, SP_SERVE_DECODE),
     R(SP_K_EXLLAMA, "handling and delay, exllama", "times", 1, 0.3, 0.7246, SP_SERVE_DECODE),
     R(SP_K_COMPILED, "handling and delay, gpt-fast", "times", 1, 0.3, 0.8571, SP_SERVE_DECODE),
-    R(SP_K_THREAD, "bandwidth of a thread", "byte/s", 25e9, 0.3, 3.454e+10, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_SHARE_PROCESSOR, "bandwidth reached, all threads", "of rated", 0.9, 0.1, 0.8155, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK, "unpacking of a weight", "FLOP", 2.5, 0.7, 3.112, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK_PLANES, "unpacking, bits in two planes", "times", 1, 0.3, 1.384, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK_VALUES, "unpacking, table of values", "times", 1, 0.3, 1.037, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK_CODEBOOK, "unpacking, table of groups", "times", 3, 0.5, 2.414, SP_SERVE_DECODE_PROCESSOR),
-    R(SP_K_UNPACK_IK, "unpacking, ik_llama.cpp repacked", "times", 0.7, 0.3, 0.6677, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_THREAD, "bandwidth of a thread", "byte/s", 25e9, 0.3, 3.596e+10, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_SHARE_PROCESSOR, "bandwidth reached, all threads", "of rated", 0.9, 0.1, 0.798, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK, "unpacking of a weight", "FLOP", 2.5, 0.7, 2.965, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK_PLANES, "unpacking, bits in two planes", "times", 1, 0.3, 1.376, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK_VALUES, "unpacking, table of values", "times", 1, 0.3, 1.004, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK_CODEBOOK, "unpacking, table of groups", "times", 3, 0.5, 2.412, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_UNPACK_IK, "unpacking, ik_llama.cpp repacked", "times", 0.7, 0.3, 0.6585, SP_SERVE_DECODE_PROCESSOR),
     R(SP_K_PEAK, "peak reached by prompts, GPU", "of rated", 0.4, 0.5, 0.3723, SP_SERVE_PREFILL),
     R(SP_K_PEAK_APPLE, "peak reached by prompts, Apple GPU", "of rated", 0.6, 0.5, 0.705, SP_SERVE_PREFILL),
     R(SP_K_PEAK_PACKED, "of that with packed weights", "times", 0.8, 0.3, 0.8066, SP_SERVE_PREFILL),
-    R(SP_K_PEAK_THREAD, "peak reached by prompts, processor", "of f32 rate", 0.8, 0.7, 0.5168, SP_SERVE_PREFILL_PROCESSOR),
-    R(SP_K_PEAK_CODEBOOK, "of that with tables of groups", "times", 0.5, 0.5, 0.5598, SP_SERVE_PREFILL_PROCESSOR),
-    R(SP_K_PEAK_IK, "of that in ik_llama.cpp", "times", 1.5, 0.5, 3.307, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_PEAK_THREAD, "peak reached by prompts, processor", "of f32 rate", 0.8, 0.7, 0.5389, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_PEAK_CODEBOOK, "of that with tables of groups", "times", 0.5, 0.5, 0.5547, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_PEAK_IK, "of that in ik_llama.cpp", "times", 1.5, 0.5, 3.304, SP_SERVE_PREFILL_PROCESSOR),
     R(SP_K_OFF, "half width of the range, GPU", "log", 0.3, 0, 0.2609, SP_SERVE_DECODE),
-    R(SP_K_OFF_PROCESSOR, "half width of the range, processor", "log", 0.5, 0, 0.3976, SP_SERVE_DECODE_PROCESSOR),
+    R(SP_K_OFF_PROCESSOR, "half width of the range, processor", "log", 0.5, 0, 0.4254, SP_SERVE_DECODE_PROCESSOR),
     R(SP_K_OFF_PREFILL, "half width of the range, prompts, GPU", "log", 0.5, 0, 0.5161, SP_SERVE_PREFILL),
-    R(SP_K_OFF_PREFILL_PROCESSOR, "half width of the range, prompts, processor", "log", 0.6, 0, 0.7869, SP_SERVE_PREFILL_PROCESSOR),
+    R(SP_K_OFF_PREFILL_PROCESSOR, "half width of the range, prompts, processor", "log", 0.6, 0, 0.7317, SP_SERVE_PREFILL_PROCESSOR),
 };
 #undef R
 
