@@ -1,4 +1,4 @@
-/* tests/test_gguf.c - models known by the header of a GGUF file; headers that lie.
+/* tests/test_gguf.c - models known by the header of a GGUF or safetensors file; headers that lie.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -214,6 +214,56 @@ static void published_headers(void **u)
         skip();
 }
 
+/* ---- tensors without a config.json ---- */
+
+static const struct { const char *config, *type; } bare[] = {
+    { "{\"model_type\":\"llama\",\"hidden_size\":128,\"intermediate_size\":72,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":64,"
+      "\"num_hidden_layers\":3,\"vocab_size\":33}", "llama" },
+    { "{\"model_type\":\"qwen3\",\"hidden_size\":48,\"intermediate_size\":72,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":10,"
+      "\"num_hidden_layers\":2,\"vocab_size\":33,\"tie_word_embeddings\":true}", "qwen3" },
+    { "{\"model_type\":\"gemma2\",\"hidden_size\":48,\"intermediate_size\":72,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":64,"
+      "\"num_hidden_layers\":2,\"vocab_size\":33}", "gemma2" },
+    { "{\"model_type\":\"gpt2\",\"n_embd\":64,\"n_head\":1,\"n_layer\":2,\"n_positions\":8,\"vocab_size\":33}", "gpt2" },
+};
+
+/* The file alone; without its first tensor it says too little. */
+static void tensors_tell(void **u)
+{
+    char folder[] = "/tmp/sparsam-test-XXXXXX", file[64];
+    (void)u;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/model.safetensors", folder);
+    for (size_t i = 0; i < SP_COUNT(bare); i++) {
+        struct sp_model_config c, found;
+        struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = 1, .tokens = 1 };
+        struct sp_graph *g = sp_graph_new();
+        struct sp_tensor_out out[128] = { 0 };
+        json_t *j = NULL;
+        int64_t want, got;
+        int n = 0;
+        OK(sp_json_parse(&j, bare[i].config, strlen(bare[i].config), "a configuration", &err));
+        OK(sp_model_config_parse(&c, j, &err));
+        json_decref(j);
+        OK(sp_model_build(g, &c, &b, &err));
+        void *zeros = sp_zalloc(1, 1 << 20);
+        for (int v = 0; v < g->n; v++)
+            if (!strcmp(g->node[v].op->name, "state") && g->node[v].state_kind == SP_STATE_PARAM)
+                out[n++] = (struct sp_tensor_out){ .name = g->node[v].name, .type = g->node[v].out[0], .at = zeros, .as = SP_F32 };
+        OK(sp_safetensors_write(file, out, n, &err));
+        OK(sp_model_config_read(&found, file, &err));
+        OK(sp_model_parameters(&c, &want, &err));
+        OK(sp_model_parameters(&found, &got, &err));
+        assert_string_equal(sp_model_type(&found), bare[i].type);
+        assert_true(want == got && found.heads == c.heads && found.kv_heads == c.kv_heads);
+        OK(sp_safetensors_write(file, out + 1, n - 1, &err));
+        assert_int_equal(sp_model_config_read(&found, file, &err), SP_MISSING);
+        sp_free(zeros);
+        sp_graph_free(g);
+    }
+    unlink(file);
+    rmdir(folder);
+}
+
 static int setup(void **u)
 {
     (void)u;
@@ -229,6 +279,7 @@ static int teardown(void **u)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(headers_are_read), cmocka_unit_test(lies_are_refused), cmocka_unit_test(published_headers) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(headers_are_read), cmocka_unit_test(lies_are_refused), cmocka_unit_test(published_headers),
+                                        cmocka_unit_test(tensors_tell) };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -35,6 +35,8 @@ int sp_rope_write(const struct sp_model_config *c, json_t *j);
 enum sp_status sp_decoder_read(struct sp_model_config *c, const json_t *j, struct sp_err *err);
 enum sp_status sp_decoder_write(const struct sp_model_config *c, json_t *j);
 void sp_decoder_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b);
+/* From the tensors of a safetensors file alone. */
+enum sp_status sp_config_by_tensors(struct sp_model_config *out, const char *path, struct sp_err *err);
 /* The type that another name of a model type stands for. */
 const char *sp_known_type(const char *type);
 /* Where a configuration names no model type: the kind its other keys give away, or NULL. */

@@ -144,9 +144,11 @@ enum sp_status sp_model_config_read(struct sp_model_config *out, const char *pat
     if (ends(path, ".gguf"))
         return sp_gguf_config(out, path, NULL, err);
     const char *file = config_of(&mem, path);
+    if (file && file != path && ends(path, ".safetensors") && !sp_is_file(file)) {
+        sp_arena_clear(&mem);
+        return sp_config_by_tensors(out, path, err);
+    }
     enum sp_status st = file ? sp_json_read(&j, file, CONFIG_BYTES_MAX, err) : sp_fail(err, SP_NOMEM, "no memory for a path");
-    if (st && file != path && ends(path, ".safetensors"))
-        sp_remedy(err, "the model's config.json must stand beside its weights");
     if (!st && (st = sp_model_config_parse(out, j, err)))
         sp_where(err, "%s", file);
     json_decref(j);

@@ -69,7 +69,8 @@ struct sp_model_config {
 };
 /* Completes what is 0 (kv_heads, head_dim, ffn, eps, theta, ...) and checks bounds and divisibility. */
 enum sp_status sp_model_config_finish(struct sp_model_config *c, struct sp_err *err);
-/* path: a config.json, the folder it is in, a .safetensors file beside it, or a .gguf file, of which the header is read.
+/* path: a config.json, the folder it is in, a .safetensors file beside it (without one its header is read, and what no
+ * shape tells is as usual), or a .gguf file, of which the header is read.
  * An unknown model_type is SP_UNSUPPORTED naming those known. */
 enum sp_status sp_model_config_read(struct sp_model_config *out, const char *path, struct sp_err *err);
 /* By the header of a GGUF file; bits: that a number takes in it, all in all (0: it holds none; may be NULL). */
