@@ -59,6 +59,8 @@ static void say_memory(const struct sp_planned *o)
     printf("%s holds %s", o->devices > 1 ? "Each device" : "It", span(m, sp_show_bytes, a, sizeof a));
     if (has > 0)
         printf(" of its %s: %s", sp_show_bytes(has, b, sizeof b), o->fits ? "it fits" : m->low > has ? "it does NOT fit" : "it may not fit");
+    if (o->devices_least && o->devices_least != o->devices)
+        printf(" (%lld would hold it)", (long long)o->devices_least);
     if (!o->here && o->memory.host.likely > 0)
         printf("; and %s in the host's memory for each", sp_show_bytes(o->memory.host.likely, c, sizeof c));
     puts(".");

@@ -64,7 +64,7 @@ static enum sp_status answer(struct verb_call *call, const struct sp_catalog *fa
     work_rates_kept(&call->common, &a.machine, a.precision == SP_PRECISION_F32 ? SP_F32 : SP_BF16, &rates);
     struct sp_planned_with with = { .catalog = facts, .rates = &rates, .currency = isnan(o->price) ? NULL : call->common.place.currency,
                                     .deadline_s = 86400 * o->deadline_days, .cut_given = cut_is_given(&a),
-                                   .count_given = gives_count(on, &a.machine), .price_per_hour = isnan(o->price) ? -1 : o->price };
+                                   .count_given = gives_count(on, &a.machine), .counts_least = true, .price_per_hour = isnan(o->price) ? -1 : o->price };
     snprintf(s->place, sizeof s->place, "%s", on);
     return sp_plan_answer(&a, &with, &s->answer, o->explain ? &s->explain : NULL, err);
 }

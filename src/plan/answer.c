@@ -207,6 +207,16 @@ static enum sp_status price(struct sp_planned *o, const struct sp_planned_with *
     return with->catalog && hours.high > 0 ? money(o, with, hours, x, err) : SP_OK;
 }
 
+static enum sp_status least_devices(struct sp_planned *o, struct sp_err *err)
+{
+    struct sp_ask a = o->ask;
+    enum sp_status st = sp_plan_devices(&a, &o->devices_least, NULL, err);
+    if (st != SP_LIMIT && st != SP_USAGE)
+        return st;
+    *err = (struct sp_err){ 0 }; /* no number does, and the answer says so */
+    return SP_OK;
+}
+
 static enum sp_status elsewhere(struct sp_planned *o, const struct sp_planned_with *with, struct sp_explain *x, struct sp_err *err)
 {
     TRY(with->count_given || !o->ask.machine.device.count ? memory(o, with, err) : enough_devices(o, with, err));
@@ -217,6 +227,8 @@ static enum sp_status elsewhere(struct sp_planned *o, const struct sp_planned_wi
     TRY(sp_plan_memory(&o->ask, &o->memory, x, err));
     o->fits = o->memory.fits;
     o->devices = sp_ask_devices(&o->ask);
+    if (with->count_given && with->counts_least && o->devices > 1)
+        TRY(least_devices(o, err));
     put_memory(o);
     return price(o, with, x, err);
 }

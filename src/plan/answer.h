@@ -18,6 +18,7 @@ struct sp_planned_with {
     double deadline_s;                     /* training: at most so long; 0: as long as it takes                      */
     bool cut_given;                        /* the person said how it is cut; else it is cut so that it fits          */
     bool count_given;                      /* and how many devices; else as many as memory and deadline take         */
+    bool counts_least;                     /* then devices_least is looked for too                                   */
     double price_per_hour;                 /* rent of a device; negative: the catalogue's                            */
     const char *currency;                  /* of that, and of the answer; NULL: of the price found                   */
     struct sp_money_rates money_rates;
@@ -32,7 +33,7 @@ struct sp_planned {
     struct sp_plan_money money;            /* rented and owned; cost.money is the rent on demand, else the own machine's */
     struct sp_cost cost;                   /* of the whole training; of a million tokens of answers when served; of one answer here */
     struct sp_plan_questions asked;        /* kernel rows without a measured rate                                    */
-    int64_t devices, devices_least;        /* used; the least that holds it                                          */
+    int64_t devices, devices_least;        /* used; the least that holds it, 0: nobody looked                        */
     bool fits, in_time;
 };
 /* a: model, job and machine given, not completed.  What doesn't fit is an answer (fits false), not an error. */
