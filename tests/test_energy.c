@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include "shared.h"
 
 #include "file/file.h"
 #include "plan/check.h"
@@ -168,13 +169,11 @@ static void rows_are_ruled_by_what_they_say(void **state)
 /* The promise: measured energies within 15 %, given the hours: each of training, the median of all; nothing seen of source and device. */
 static void published_energies(void **state)
 {
-    const char *shared = getenv("SPARSAM_SHARED");
-    char path[512];
+    const char *path = shared_file("facts/energy_published.csv");
     struct sp_check_result r;
     struct sp_check_summary s;
     (void)state;
-    snprintf(path, sizeof path, "%s/facts/energy_published.csv", shared ? shared : "../shared");
-    if (!sp_is_file(path))
+    if (!path)
         skip();
     OK(sp_check_file(&sp_check_energy, path, &(struct sp_check_options){ SP_CHECK_LEFT_OUT }, &r, &err));
     sp_check_summarize(&r, &s);

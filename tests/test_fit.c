@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include "shared.h"
 
 #include "plan/fit.h"
 
@@ -220,14 +221,12 @@ static void rows_by_rule(void **state)
 
 static void chinchilla_again(void **state)
 {
-    const char *shared = getenv("SPARSAM_SHARED");
-    char path[512];
+    const char *path = shared_file("facts/chinchilla_points.csv");
     struct sp_csv t;
     struct sp_law_runs r;
     struct sp_fit f;
     (void)state;
-    snprintf(path, sizeof path, "%s/facts/chinchilla_points.csv", shared ? shared : "../shared");
-    if (!sp_is_file(path))
+    if (!path)
         skip();
     OK(sp_csv_read(&t, path, 1 << 20, &err));
     OK(sp_law_runs_read(&r, &t, 5, &err));

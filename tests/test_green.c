@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include "shared.h"
 
 #include "plan/green.h"
 #include "recipe/recipe.h"
@@ -29,15 +30,6 @@ static void near(double is, double want, double tolerance, const char *what)
 {
     if (!(fabs(is - want) <= tolerance))
         fail_msg("%s is %.6f, wanted %.6f within %g", what, is, want, tolerance);
-}
-
-/* Shared facts; NULL: not at hand, the test is skipped. */
-static const char *facts(const char *name)
-{
-    static char path[512];
-    const char *shared = getenv("SPARSAM_SHARED");
-    snprintf(path, sizeof path, "%s/facts/%s", shared ? shared : "../shared", name);
-    return access(path, R_OK) ? NULL : path;
 }
 
 static const char *file_of(const char *text)
@@ -269,7 +261,7 @@ static void test_future_is_not_seen(void **state)
 static void test_published_hours(void **state)
 {
     (void)state;
-    const char *path = facts("grid_hourly_2020_gb.csv");
+    const char *path = shared_file("facts/grid_hourly_2020_gb.csv");
     struct sp_hours h;
     struct sp_when_test r;
     if (!path)
@@ -410,12 +402,12 @@ static void test_energies_are_not_seen(void **state)
 static void test_published_traces(void **state)
 {
     (void)state;
-    static const char *const names[] = { "power_cap_traces_p100.csv", "power_cap_traces_rtx6000.csv", "power_cap_traces_v100.csv" };
+    static const char *const names[] = { "facts/power_cap_traces_p100.csv", "facts/power_cap_traces_rtx6000.csv", "facts/power_cap_traces_v100.csv" };
     struct sp_cap_gpu g[3];
-    if (!facts(names[0]))
+    if (!shared_file(names[0]))
         skip();
     for (int i = 0; i < 3; i++)
-        OK(sp_cap_read(&g[i], facts(names[i]), &err));
+        OK(sp_cap_read(&g[i], shared_file(names[i]), &err));
     struct sp_cap_score each[3], bound;
     sp_cap_oracle(g, 3, 0.043, each, &bound);
     assert_int_equal(bound.works, 45 + 52 + 68);

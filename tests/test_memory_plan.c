@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include "shared.h"
 
 #include "catalog/models.h"
 #include "plan/check.h"
@@ -479,13 +480,11 @@ static void rules_are_read_in_order(void **state)
 static void published_peaks_are_met(void **state)
 {
     (void)state;
-    char path[4096];
-    const char *shared = getenv("SPARSAM_SHARED");
+    const char *path = shared_file("facts/runs_memory.csv");
     struct sp_check_options o = { SP_CHECK_LEFT_OUT };
     struct sp_check_result r;
     struct sp_check_summary s;
-    snprintf(path, sizeof path, "%s/facts/runs_memory.csv", shared ? shared : "../shared");
-    if (!sp_is_file(path) || SLOWER > 1) /* a second, ten under a sanitizer */
+    if (!path || SLOWER > 1) /* a second, ten under a sanitizer */
         skip();
     OK(sp_check_file(&sp_check_memory, path, &o, &r, &err));
     sp_check_summarize(&r, &s);

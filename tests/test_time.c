@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include "shared.h"
 
 #include "catalog/catalog.h"
 #include "file/file.h"
@@ -297,13 +298,11 @@ static void few_rows_are_judged_by_what_is_compiled_in(void **state)
 /* The promise: a family unseen is predicted within 20 % in the median, in a range that holds 8 of 10 and spans a factor 2 at most. */
 static void published_table_without_its_family(void **state)
 {
-    const char *shared = getenv("SPARSAM_SHARED");
-    char path[512];
+    const char *path = shared_file("facts/runs_training.csv");
     struct sp_check_result r;
     struct sp_check_summary s;
     (void)state;
-    snprintf(path, sizeof path, "%s/facts/runs_training.csv", shared ? shared : "../shared");
-    if (!sp_is_file(path))
+    if (!path)
         skip();
     OK(sp_check_file(&sp_check_training, path, &(struct sp_check_options){ SP_CHECK_LEFT_OUT }, &r, &err));
     sp_check_summarize(&r, &s);

@@ -97,6 +97,8 @@ void sp_text_add(struct sp_text *t, const char *s, size_t n);
 void sp_text_printf(struct sp_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sp_text_clear(struct sp_text *t);
 void sp_text_reserve(struct sp_text *t, size_t n); /* n more bytes will not allocate */
+/* Edits (a letter in, out, or another) that make b of a, of their first 63 letters: for "did you mean". */
+int sp_text_distance(const char *a, const char *b);
 
 /* snprintf and vsnprintf that never depend on the locale; use them for every number. */
 int sp_format(char *buf, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -133,26 +133,6 @@ static enum sp_status read_value(struct place p, const char *name, const char *v
 
 /* ---- the nearest name ---- */
 
-static int distance(const char *a, const char *b) /* Levenshtein 1966, two rows */
-{
-    int row[NAME_MAX_BYTES + 1], n = (int)strlen(b), m = (int)strlen(a);
-    if (n > NAME_MAX_BYTES || m > NAME_MAX_BYTES)
-        return NAME_MAX_BYTES;
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; i <= m; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-        }
-    }
-    return row[n];
-}
-
 /* The known name (or key) nearest to `s`, NULL when none is near. */
 static const char *nearest(const struct sp_option_set *set, int n_set, const char *s, bool keys)
 {
@@ -163,7 +143,7 @@ static const char *nearest(const struct sp_option_set *set, int n_set, const cha
             const char *known = keys ? o->key : o->name;
             if (!known)
                 continue;
-            int d = distance(s, known);
+            int d = sp_text_distance(s, known);
             if (*s && !strncmp(known, s, strlen(s)))
                 d = 1;
             if (d < least) {

@@ -130,3 +130,22 @@ size_t sp_utf8_whole(const char *s, size_t n)
     }
     return n;
 }
+
+/* Wagner & Fischer 1974, one row at a time. */
+int sp_text_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 63 };
+    int n = (int)strnlen(a, LONGEST), m = (int)strnlen(b, LONGEST), row[LONGEST + 1];
+    for (int j = 0; j <= m; j++)
+        row[j] = j;
+    for (int i = 1; i <= n; i++) {
+        int corner = row[0];
+        row[0] = i;
+        for (int j = 1; j <= m; j++) {
+            int change = corner + (a[i - 1] != b[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
+            corner = row[j];
+            row[j] = change < least + 1 ? change : least + 1;
+        }
+    }
+    return row[m];
+}

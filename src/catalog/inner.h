@@ -29,8 +29,6 @@ struct sp_catalog { struct sp_own own[SP_KINDS]; };
 
 /* Letters and digits of s in lower case, nothing else. */
 void sp_name_squash(const char *s, char *to, size_t cap);
-/* Edits to make b of a (Wagner & Fischer 1974). */
-int sp_name_distance(const char *a, const char *b);
 
 /* A name as it was asked for, taken apart: how many, which memory, and the words that are left. */
 enum { NAME_ATOMS = 32, NAME_ATOM = 24 };

@@ -114,7 +114,7 @@ void sp_models_nearest(const struct sp_models *m, const char *name, int n, struc
         int best = -1, by = NAME_LEN + 1;
         for (int i = 0; i < sp_models_count(m); i++) { /* the next after (least, last) in order of edits, then of rows */
             squash(sp_models_at(m, i)->name, strlen(sp_models_at(m, i)->name), other);
-            int d = sp_name_distance(wanted, other);
+            int d = sp_text_distance(wanted, other);
             if ((d > least || (d == least && i > last)) && d < by)
                 best = i, by = d;
         }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include "inner.h"
 
-enum { NAME_LETTERS = 192, COUNT_MAX = 1000000, DISTANCE_LETTERS = 63 };
+enum { NAME_LETTERS = 192, COUNT_MAX = 1000000 };
 
 void sp_name_squash(const char *s, char *to, size_t cap)
 {
@@ -20,25 +20,6 @@ void sp_name_squash(const char *s, char *to, size_t cap)
         if (isalnum((unsigned char)*s))
             to[n++] = (char)tolower((unsigned char)*s);
     to[n] = 0;
-}
-
-int sp_name_distance(const char *a, const char *b)
-{
-    int n = (int)strlen(a), m = (int)strlen(b), row[DISTANCE_LETTERS + 1];
-    n = n > DISTANCE_LETTERS ? DISTANCE_LETTERS : n;
-    m = m > DISTANCE_LETTERS ? DISTANCE_LETTERS : m;
-    for (int j = 0; j <= m; j++)
-        row[j] = j;
-    for (int i = 1; i <= n; i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= m; j++) {
-            int change = corner + (a[i - 1] != b[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            corner = row[j];
-            row[j] = change < least + 1 ? change : least + 1;
-        }
-    }
-    return row[m];
 }
 
 static bool in_list(const char *s, const char *const *list)

@@ -264,7 +264,7 @@ static int edits_to_keys(const char *wanted, const char *keys)
     for (const char *next; keys && *keys; keys = *next ? next + 1 : next) {
         next = keys + strcspn(keys, ";");
         snprintf(key, sizeof key, "%.*s", (int)(next - keys < 63 ? next - keys : 63), keys);
-        int d = strlen(key) > 2 && strstr(wanted, key) ? 1 : sp_name_distance(wanted, key);
+        int d = strlen(key) > 2 && strstr(wanted, key) ? 1 : sp_text_distance(wanted, key);
         least = d < least ? d : least;
     }
     return least;
@@ -283,7 +283,7 @@ static enum sp_status unknown(const struct sp_catalog *c, const char *on, const 
         offer(best, a->name, edits_to_keys(wanted, a->keys));
     for (int i = 0; (p = sp_catalog_row(c, SP_KIND_INSTANCES, i, NULL)); i++) {
         sp_name_squash(p->instance, own, sizeof own);
-        offer(best, p->instance, sp_name_distance(wanted, own));
+        offer(best, p->instance, sp_text_distance(wanted, own));
     }
     sp_fail(err, SP_USAGE, "no accelerator, instance or processor is called \"%.60s\"; nearest: %s, %s, %s", on, best[0].name ? best[0].name : "-",
             best[1].name ? best[1].name : "-", best[2].name ? best[2].name : "-");

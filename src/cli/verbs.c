@@ -71,33 +71,12 @@ bool sp_verb_group(const char *first)
     return false;
 }
 
-/* Edits to make b of a (Wagner & Fischer 1974), names of at most 31 characters. */
-static int distance(const char *a, const char *b)
-{
-    enum { LONGEST = 31 };
-    int n = (int)strlen(a), m = (int)strlen(b), row[LONGEST + 1];
-    if (n > LONGEST || m > LONGEST)
-        return LONGEST;
-    for (int j = 0; j <= m; j++)
-        row[j] = j;
-    for (int i = 1; i <= n; i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= m; j++) {
-            int change = corner + (a[i - 1] != b[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            corner = row[j];
-            row[j] = change < least + 1 ? change : least + 1;
-        }
-    }
-    return row[m];
-}
-
 const char *sp_verb_nearest(const char *name)
 {
     const char *best = NULL;
     int least = 3;
     for (const struct verb *const *v = sp_verbs; *v; v++) {
-        int d = strncmp((*v)->name, name, 3) ? distance(name, (*v)->name) : 1;
+        int d = strncmp((*v)->name, name, 3) ? sp_text_distance(name, (*v)->name) : 1;
         if (d < least) {
             least = d;
             best = (*v)->name;
