@@ -28,6 +28,8 @@ static void say_job(const struct sp_planned *o)
         printf(", of which a token meets %s", sp_show_number(a->active, act, sizeof act));
     if (a->task == SP_TASK_SERVE)
         printf(". Answering %lld at a time, %lld tokens after a prompt of %lld", (long long)a->users, (long long)a->generate, (long long)a->prompt);
+    else if (!(a->tokens > 0))
+        printf(". %s%s", a->task == SP_TASK_TRAIN ? "Training it" : "Fine-tuning it with ", a->task == SP_TASK_TRAIN ? "" : sp_method_names[a->method]);
     else
         printf(". %s%s on %s tokens%s", a->task == SP_TASK_TRAIN ? "Training it" : "Fine-tuning it with ", a->task == SP_TASK_TRAIN ? "" : sp_method_names[a->method],
                sp_show_number(a->tokens * a->epochs, t, sizeof t), a->epochs > 1 ? " in all" : "");
@@ -176,6 +178,7 @@ void plan_show_one(const struct plan_side *s)
         printf("\nHow it is reckoned:\n%s", s->explain.text.at);
 }
 
+enum { COLUMN = 38 };
 struct line { const char *label; size_t at; const char *(*show)(double, char *, size_t); };
 
 void plan_show_sides(const struct plan_side *s, int n)
@@ -189,20 +192,20 @@ void plan_show_sides(const struct plan_side *s, int n)
     char text[120];
     printf("\n%-19s", "");
     for (int i = 0; i < n; i++)
-        printf(" %24.24s", s[i].answer.ask.model_name);
+        printf(" %*.*s", COLUMN, COLUMN, s[i].answer.ask.model_name);
     printf("\n%-19s", "on");
     for (int i = 0; i < n; i++) {
         snprintf(text, sizeof text, "%lld x %s", (long long)s[i].answer.devices, s[i].answer.here ? "this" : s[i].answer.ask.machine.device.name);
-        printf(" %24.24s", text);
+        printf(" %*.*s", COLUMN, COLUMN, text);
     }
     printf("\n%-19s", "fits");
     for (int i = 0; i < n; i++)
-        printf(" %24s", s[i].answer.fits ? "yes" : "no");
+        printf(" %*s", COLUMN, s[i].answer.fits ? "yes" : "no");
     for (size_t k = 0; k < SP_COUNT(lines); k++) {
         printf("\n%-19s", lines[k].label);
         for (int i = 0; i < n; i++) {
             const struct sp_figure *f = (const struct sp_figure *)(const void *)((const char *)&s[i].answer.cost + lines[k].at);
-            printf(" %24s", f->high > 0 ? span(f, lines[k].show, text, sizeof text) : "?");
+            printf(" %*s", COLUMN, f->high > 0 ? span(f, lines[k].show, text, sizeof text) : "?");
         }
     }
     putchar('\n');

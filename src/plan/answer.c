@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Draw of a busy server a watt that its processor is rated at: memory, fans and supply beside it. */
+static const double RATED_LOW = 0.6, RATED_LIKELY = 1, RATED_HIGH = 1.6;
+
 enum { DEVICES_MAX = 1 << 20, CUTS_MAX = 256 };
 
 /* So many devices: what the machine costs by the hour goes with them. */
@@ -201,6 +204,11 @@ static enum sp_status price(struct sp_planned *o, const struct sp_planned_with *
 {
     struct sp_figure hours = o->ask.task == SP_TASK_SERVE ? o->cost.device_hours : o->time.device_hours;
     o->cost.energy_j = sp_figure_scale(o->energy.kwh, 3.6e6);
+    if (!o->ask.machine.device.count) { /* a processor elsewhere: its rated power is all that is known */
+        double w = o->ask.machine.device.tdp_w;
+        o->cost.energy_j = sp_with_building(sp_figure_mul(o->cost.time_s, sp_range(RATED_LOW * w, RATED_LIKELY * w, RATED_HIGH * w, SP_HOW_ASSUMED)), &o->ask.machine);
+        sp_explain(x, "energy = time x %g of the %g W that the processor is rated at: nobody measured it under such a load", RATED_LIKELY, w);
+    }
     sp_cost_price(&o->cost, &o->ask.machine);
     o->cost.device_hours = hours;
     o->cost.parameters = sp_exact(o->ask.parameters, SP_HOW_COUNTER);
