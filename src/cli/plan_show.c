@@ -55,12 +55,14 @@ static void say_cut(const struct sp_planned *o)
 
 static void say_memory(const struct sp_planned *o)
 {
+    static const char *const again[] = { "", ", with activations computed again", ", with some activations computed again", "" };
     char a[120], b[40], c[40];
     const struct sp_figure *m = &o->cost.memory_peak;
     double has = o->here ? (double)o->ask.machine.memory_bytes : o->memory.device_bytes;
+    const char *how = o->ask.task == SP_TASK_SERVE ? "" : again[o->ask.recompute];
     printf("%s holds %s", o->devices > 1 ? "Each device" : "It", span(m, sp_show_bytes, a, sizeof a));
     if (has > 0)
-        printf(" of its %s: %s", sp_show_bytes(has, b, sizeof b), o->fits ? "it fits" : m->low > has ? "it does NOT fit" : "it may not fit");
+        printf(" of its %s%s: %s", sp_show_bytes(has, b, sizeof b), how, o->fits ? "it fits" : m->low > has ? "it does NOT fit" : "it may not fit");
     if (o->devices_least && o->devices_least != o->devices)
         printf(" (%lld would hold it)", (long long)o->devices_least);
     if (!o->here && o->memory.host.likely > 0)

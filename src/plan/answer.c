@@ -92,7 +92,8 @@ static enum sp_status cut_to_fit(struct sp_ask *a, struct sp_memory_plan *m, str
     return sp_plan_memory(a, m, NULL, err);
 }
 
-static enum sp_status memory(struct sp_planned *o, const struct sp_planned_with *with, struct sp_err *err)
+/* With what the question says of recomputation. */
+static enum sp_status memory_so(struct sp_planned *o, const struct sp_planned_with *with, struct sp_err *err)
 {
     struct sp_ask a = o->ask; /* what is completed for one number of devices is not what the person said */
     if (with->cut_given || o->ask.task == SP_TASK_SERVE) {
@@ -104,6 +105,20 @@ static enum sp_status memory(struct sp_planned *o, const struct sp_planned_with 
     o->ask.context = a.context;
     o->ask.bits = a.bits;
     return cut_to_fit(&o->ask, &o->memory, err);
+}
+
+static enum sp_status memory(struct sp_planned *o, const struct sp_planned_with *with, struct sp_err *err)
+{
+    struct sp_planned again = *o;
+    bool free = o->ask.recompute == SP_RECOMPUTE_AUTO && o->ask.task != SP_TASK_SERVE;
+    TRY(memory_so(o, with, err));
+    if (!free || o->memory.fits)
+        return SP_OK;
+    again.ask.recompute = SP_RECOMPUTE_FULL;
+    TRY(memory_so(&again, with, err));
+    if (again.memory.fits)
+        *o = again;
+    return SP_OK;
 }
 
 /* As many devices as hold the job; doubled from one, which is how they are rented and cut.  Where more cannot share it,

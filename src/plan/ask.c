@@ -16,7 +16,7 @@
 const char *const sp_method_names[] = { "full", "lora", "qlora", "dora", "ia3", "bitfit", "adapter", "prefix", "freeze", NULL };
 const char *const sp_optimizer_names[] = { "adamw", "adamw-8bit", "adamw-paged", "adafactor", "galore", "sgd", "none", NULL };
 const char *const sp_precision_names[] = { "bf16-mixed", "fp16-mixed", "bf16", "fp16", "f32", "fp8", NULL };
-static const char *const recomputes[] = { "none", "full", "selective", NULL };
+static const char *const recomputes[] = { "none", "full", "selective", "auto", NULL };
 
 #define STACK { .name = "stack", .kind = SP_OPT_TEXT, .at = AT(stack), .unit = "NAME", \
                 .help = "software: sparsam, hf, torch-fsdp, megatron, llama.cpp, paper; without it the usual one of the job" }
@@ -35,7 +35,8 @@ const struct sp_option sp_ask_train_options[] = {
       .help = "micro-steps an update; 0: on accelerators what a usual batch takes (DeepSeek's rule), here and for fine-tuning 1" },
     { .name = "context", .letter = 'c', .kind = SP_OPT_INT, .at = AT(context), .min = 0, .max = 1 << 24, .unit = "tokens", .help = "a sequence; 0: the model's, at most 4096" },
     { .name = "dropout", .kind = SP_OPT_REAL, .at = AT(dropout), .min = 0, .max = 0.95, .help = "share of activations dropped" },
-    { .name = "recompute", .kind = SP_OPT_CHOICE, .at = AT(recompute), .choices = recomputes, .help = "what the backward pass computes again instead of keeping" },
+    { .name = "recompute", .kind = SP_OPT_CHOICE, .at = AT(recompute), .choices = recomputes, .fallback = SP_RECOMPUTE_AUTO,
+      .help = "what the backward pass computes again instead of keeping; auto: as train does here, elsewhere all where the job fits only so" },
     { .name = "flash", .kind = SP_OPT_FLAG, .at = AT(flash), .fallback = 1, .help = "attention that doesn't store its weights" },
     STACK,
     { .name = "data-parallel", .kind = SP_OPT_INT, .at = AT(cut.data), .min = 0, .max = 1 << 20, .group = "How it is cut", .help = "copies of the model; 0: what the devices allow" },
@@ -244,6 +245,8 @@ enum sp_status sp_ask_finish(struct sp_ask *a, struct sp_err *err)
         a->tokens = 20 * a->parameters;
     if (!a->bits && a->method == SP_METHOD_QLORA)
         a->bits = 4.127;
+    if (a->recompute == SP_RECOMPUTE_AUTO)
+        a->recompute = a->machine.device.name[0] ? SP_RECOMPUTE_NONE : SP_RECOMPUTE_SELECTIVE;
     if (!a->accumulate)
         a->accumulate = usual_accumulation(a);
     return check_cut(a, err);

@@ -17,6 +17,8 @@ enum sp_optimizer { SP_OPTIMIZER_ADAMW, SP_OPTIMIZER_ADAMW_8BIT, SP_OPTIMIZER_AD
                     SP_OPTIMIZER_SGD, SP_OPTIMIZER_NONE };
 /* Numbers of weights and of arithmetic.  MIXED: 16-bit arithmetic over f32 master weights. */
 enum sp_precision { SP_PRECISION_BF16_MIXED, SP_PRECISION_FP16_MIXED, SP_PRECISION_BF16, SP_PRECISION_FP16, SP_PRECISION_F32, SP_PRECISION_FP8 };
+/* As train does it on this machine; elsewhere nothing is computed again unless that alone makes the job fit. */
+enum { SP_RECOMPUTE_AUTO = 3 };
 /* How a job is cut: devices = data x tensor x pipeline x context (expert cuts within data). */
 struct sp_sharding {
     int64_t data, tensor, pipeline, expert, context;
@@ -31,7 +33,8 @@ struct sp_ask {
     double parameters, active;     /* all, and those a token meets; from the graph */
     bool typical;                  /* the shape is a typical one for a number of parameters ("params=7B") */
 
-    int method, optimizer, precision, recompute; /* recompute: enum sp_recompute */
+    int method, optimizer, precision;
+    int recompute;                 /* enum sp_recompute, or SP_RECOMPUTE_AUTO */
     int64_t rank;                  /* of LoRA and its kin, tokens of a prefix, width of an adapter, layers not frozen */
     int64_t batch, accumulate;     /* sequences a device and micro-step; micro-steps an update */
     int64_t context;               /* tokens a sequence                                        */

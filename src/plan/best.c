@@ -37,7 +37,7 @@ static int variants_of(const struct sp_ask *a, struct sp_ask *out)
             out[n++].recompute = recomputes[k];
         }
     for (int i = 0; i < 3 && !n; i++) {
-        if (a->task == SP_TASK_SERVE ? a->bits > 0 : a->recompute)
+        if (a->task == SP_TASK_SERVE ? a->bits > 0 : a->recompute != SP_RECOMPUTE_AUTO)
             break; /* the person said it */
         for (int k = 0; k < 3; k++) {
             out[k] = *a;
