@@ -2,7 +2,7 @@
  * exported C.
  *
  * A portable kernel is a file portable/NAME.c in C99 without includes.  It may
- * use args.h, portable/prelude.c and portable/math.c, which precede it, and ends with
+ * use args.h, portable/prelude.c, load.c and math.c, which precede it, and ends with
  *
  *   static void sp_NAME_portable(const struct sp_NAME_args *a, int phase, int64_t task)
  *
@@ -20,6 +20,7 @@
 #define SP_EMBED_H
 #include "kernel.h"
 #include "portable/prelude.c"
+#include "portable/load.c"
 #include "portable/math.c"
 
 #define SP_TEXT(name) sp_text_of_##name

@@ -6,7 +6,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "../cost/cost.h"
 #include "embed.h"
+#include "format.h"
 
 _Static_assert(sizeof(void *) == 8, "sparsam needs a 64-bit machine");
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -69,31 +71,81 @@ static void encode_q8_0(void *to, const float *from, int64_t n)
     }
 }
 
-#define BITS(format, bytes_, type, block_, lower) \
-    [SP_##format] = { .name = lower, .block = block_, .bytes = bytes_, .gguf = #format, .gguf_type = type }
+static void search(int format, void *to, const float *from, const float *weight, int64_t n)
+{
+#if defined(__x86_64__)
+    if (sp_cpu_features() & SP_CPU_AVX2) {
+        sp_format_search_avx2(format, to, from, weight, n);
+        return;
+    }
+#endif
+    sp_format_search_plain(format, to, from, weight, n);
+}
 
-/* Blocks of the formats of GGUF files: ggml's numbers, elements a block, bytes a block. */
+static void search_q8_0(void *to, const float *from, const float *weight, int64_t n)
+{
+    search(SP_Q8_0, to, from, weight, n);
+}
+
+/* The three functions of a format in blocks. */
+#define BLOCKS(NAME, run)                                                                       \
+    static void decode_##run(float *to, const void *from, int64_t n)                            \
+    {                                                                                           \
+        struct sp_run r;                                                                        \
+        for (int64_t i = 0; i < n / 32; i++) {                                                  \
+            sp_run_of(&r, from, i, SP_##NAME);                                                  \
+            sp_run_values(to + i * 32, &r);                                                     \
+        }                                                                                       \
+    }                                                                                           \
+    static void search_##run(void *to, const float *from, const float *weight, int64_t n)       \
+    {                                                                                           \
+        search(SP_##NAME, to, from, weight, n);                                                 \
+    }                                                                                           \
+    static void encode_##run(void *to, const float *from, int64_t n)                            \
+    {                                                                                           \
+        search(SP_##NAME, to, from, NULL, n);                                                   \
+    }
+BLOCKS(Q4_0, q4_0)
+BLOCKS(Q4_1, q4_1)
+BLOCKS(Q5_0, q5_0)
+BLOCKS(Q5_1, q5_1)
+BLOCKS(Q2_K, q2_k)
+BLOCKS(Q3_K, q3_k)
+BLOCKS(Q4_K, q4_k)
+BLOCKS(Q5_K, q5_k)
+BLOCKS(Q6_K, q6_k)
+BLOCKS(IQ4_NL, iq4_nl)
+BLOCKS(IQ4_XS, iq4_xs)
+BLOCKS(MXFP4, mxfp4)
+BLOCKS(TQ1_0, tq1_0)
+BLOCKS(TQ2_0, tq2_0)
+
+/* ggml's number of the format, elements and bytes a block. */
+#define ROW(NAME, run, type, elements, size)                                                                                      \
+    [SP_##NAME] = { .name = #run, .block = elements, .bytes = size, .decode = decode_##run, .encode = encode_##run, .gguf = #NAME, \
+                    .gguf_type = type, .encode_weighted = search_##run }
+
 const struct sp_format_row sp_formats[SP_FORMATS] = {
     [SP_F32] = { "f32", "F32", 1, 4, decode_f32, encode_f32, "F32", 0 },
     [SP_F16] = { "f16", "F16", 1, 2, decode_f16, encode_f16, "F16", 1 },
     [SP_BF16] = { "bf16", "BF16", 1, 2, decode_bf16, encode_bf16, "BF16", 30 },
-    [SP_Q8_0] = { "q8_0", NULL, 32, 34, decode_q8_0, encode_q8_0, "Q8_0", 8 },
+    [SP_Q8_0] = { "q8_0", NULL, 32, 34, decode_q8_0, encode_q8_0, "Q8_0", 8, search_q8_0 },
     [SP_I32] = { "i32", "I32", 1, 4, NULL, NULL, "I32", 26 },
     [SP_BYTES] = { "bytes", NULL, 1, 1, NULL, NULL },
-    BITS(Q4_0, 18, 2, 32, "q4_0"),
-    BITS(Q4_1, 20, 3, 32, "q4_1"),
-    BITS(Q5_0, 22, 6, 32, "q5_0"),
-    BITS(Q5_1, 24, 7, 32, "q5_1"),
-    BITS(Q2_K, 84, 10, 256, "q2_k"),
-    BITS(Q3_K, 110, 11, 256, "q3_k"),
-    BITS(Q4_K, 144, 12, 256, "q4_k"),
-    BITS(Q5_K, 176, 13, 256, "q5_k"),
-    BITS(Q6_K, 210, 14, 256, "q6_k"),
-    BITS(IQ4_NL, 18, 20, 32, "iq4_nl"),
-    BITS(IQ4_XS, 136, 23, 256, "iq4_xs"),
-    BITS(MXFP4, 17, 39, 32, "mxfp4"),
-    BITS(TQ1_0, 54, 34, 256, "tq1_0"),
-    BITS(TQ2_0, 66, 35, 256, "tq2_0"),
+    ROW(Q4_0, q4_0, 2, 32, 18),
+    ROW(Q4_1, q4_1, 3, 32, 20),
+    ROW(Q5_0, q5_0, 6, 32, 22),
+    ROW(Q5_1, q5_1, 7, 32, 24),
+    ROW(Q2_K, q2_k, 10, 256, 84),
+    ROW(Q3_K, q3_k, 11, 256, 110),
+    ROW(Q4_K, q4_k, 12, 256, 144),
+    ROW(Q5_K, q5_k, 13, 256, 176),
+    ROW(Q6_K, q6_k, 14, 256, 210),
+    ROW(IQ4_NL, iq4_nl, 20, 32, 18),
+    ROW(IQ4_XS, iq4_xs, 23, 256, 136),
+    ROW(MXFP4, mxfp4, 39, 32, 17),
+    ROW(TQ1_0, tq1_0, 34, 256, 54),
+    ROW(TQ2_0, tq2_0, 35, 256, 66),
 };
 
 int64_t sp_format_bytes(enum sp_format f, int64_t elements)

@@ -106,6 +106,10 @@ static const float *decode(float *to, const void *from, int64_t at, int64_t n, i
         decode_q8(to, from, at, n);
         return to;
     }
+    if (sp_formats[format].block > 1) {
+        sp_load_many(to, from, at, n, format);
+        return to;
+    }
     int64_t i = 0;
     for (; i + SP_W <= n; i += SP_W)
         sp_vstore(to + i, stored(from, at + i, format));
@@ -125,7 +129,7 @@ struct ahead { const char *at; int64_t row, element; };
 
 ALWAYS struct ahead ahead_of(struct source s, int64_t at)
 {
-    int64_t bytes = s.format == SP_F32 ? 4 : s.format == SP_Q8_0 ? 1 : 2;
+    int64_t bytes = s.format == SP_F32 ? 4 : sp_formats[s.format].block > 1 ? 1 : 2;
     return (struct ahead){ (const char *)((uintptr_t)s.at + (uintptr_t)(at * bytes)), s.ld * bytes, bytes };
 }
 
@@ -478,6 +482,29 @@ DOTS(dots_f16, SP_F16)
 DOTS(dots_bf16, SP_BF16)
 DOTS(dots_q8_0, SP_Q8_0)
 
+/* The same for blocks of any format, decoded piece by piece. */
+static void dots_blocks(const struct few *f, int64_t j, int64_t end)
+{
+    const struct sp_gemm_args *g = f->g;
+    for (; j < end; j++) {
+        sp_vf sum[4] = { { 0 } };
+        float rest[4] = { 0 }, w[SP_GEMM_DEPTH];
+        for (int64_t l = 0; l < g->k; l += SP_GEMM_DEPTH) {
+            int64_t n = g->k - l < SP_GEMM_DEPTH ? g->k - l : SP_GEMM_DEPTH, p;
+            decode(w, g->b, j * g->ldb + l, n, g->b_format);
+            for (int i = 0; i < f->m; i++) {
+                const float *x = f->x + i * f->ldx + l;
+                for (p = 0; p + SP_W <= n; p += SP_W)
+                    sum[i] = SP_FMA(sp_vload(w + p), sp_vload(x + p), sum[i]);
+                for (; p < n; p++)
+                    rest[i] += w[p] * x[p];
+            }
+        }
+        for (int i = 0; i < f->m; i++)
+            finish(g, f->i0 + i, j, sp_vsum(sum[i]) + rest[i]);
+    }
+}
+
 /* b is [k,n]: columns j..j+cols, all of k. */
 enum { FEW_COLS = 128 };
 static void columns(const struct few *f, int64_t j, int64_t cols, float *temp)
@@ -531,7 +558,8 @@ static void run_few(const struct sp_gemm_args *g, int64_t task, float *scratch)
             (g->b_format == SP_F32    ? dots_f32
              : g->b_format == SP_F16  ? dots_f16
              : g->b_format == SP_BF16 ? dots_bf16
-                                      : dots_q8_0)(&f, j, end);
+             : g->b_format == SP_Q8_0 ? dots_q8_0
+                                      : dots_blocks)(&f, j, end);
     }
 }
 
@@ -546,7 +574,7 @@ void EXPORT()(const void *args, int phase, int64_t task, void *scratch)
 bool EXPORT(_fits)(const void *args)
 {
     const struct sp_gemm_args *g = args;
-    return g->k > 0 && g->a_format != SP_Q8_0;
+    return g->k > 0 && sp_formats[g->a_format].block == 1;
 }
 
 int64_t EXPORT(_tasks)(const void *args, int phase)

@@ -8,6 +8,7 @@ __asm__(".pushsection .rodata\n"
         "sp_prelude_bytes:\n"
         ".incbin \"src/kernel/args.h\"\n"
         ".incbin \"src/kernel/portable/prelude.c\"\n"
+        ".incbin \"src/kernel/portable/load.c\"\n"
         ".incbin \"src/kernel/portable/math.c\"\n"
         ".byte 0\n"
         ".popsection\n");

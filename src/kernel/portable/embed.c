@@ -2,11 +2,18 @@
 SP_MAYBE_UNUSED static void sp_embed_portable(const struct sp_embed_args *a, int phase, int64_t task)
 {
     int64_t i = task * 64, end = i + 64 < a->m ? i + 64 : a->m, j;
+    float line[32];
+    int64_t k, n;
     for (; i < end; i++) {
         int64_t id = a->ids[i];
         int sound = id >= 0 && id < a->rows;
-        for (j = 0; j < a->n; j++)
-            sp_store(a->y, i * a->n + j, a->y_format, sound ? a->scale * sp_load(a->table, id * a->n + j, a->table_format) : 0);
+        for (j = 0; j < a->n; j += n) {
+            n = a->n - j < 32 ? a->n - j : 32;
+            if (sound)
+                sp_load_many(line, a->table, id * a->n + j, n, a->table_format);
+            for (k = 0; k < n; k++)
+                sp_store(a->y, i * a->n + j + k, a->y_format, sound ? a->scale * line[k] : 0);
+        }
     }
     (void)phase;
 }

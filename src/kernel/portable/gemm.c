@@ -2,14 +2,21 @@
  * every element k runs upwards in one sum. */
 enum { SP_GEMM_TILE = 32 };
 
-/* One 32 by 32 piece as numbers, zero beyond the matrix: to[p][q]. */
+/* One 32 by 32 piece as numbers, zero beyond the matrix: to[p][q].  One of the steps is 1. */
 static void sp_gemm_piece(float *to, const void *from, int32_t format, int64_t p0, int64_t q0, int64_t p_step, int64_t q_step, int64_t np,
                           int64_t nq)
 {
-    int64_t p, q;
-    for (p = 0; p < SP_GEMM_TILE; p++)
-        for (q = 0; q < SP_GEMM_TILE; q++)
-            to[p * SP_GEMM_TILE + q] = p < np && q < nq ? sp_load(from, (p0 + p) * p_step + (q0 + q) * q_step, format) : 0;
+    const int along = q_step == 1;
+    const int64_t lines = along ? np : nq, length = along ? nq : np, start = p0 * p_step + q0 * q_step;
+    float line[SP_GEMM_TILE];
+    int64_t i, j;
+    for (i = 0; i < SP_GEMM_TILE * SP_GEMM_TILE; i++)
+        to[i] = 0;
+    for (i = 0; i < lines; i++) {
+        sp_load_many(line, from, start + i * (along ? p_step : q_step), length, format);
+        for (j = 0; j < length; j++)
+            to[along ? i * SP_GEMM_TILE + j : j * SP_GEMM_TILE + i] = line[j];
+    }
 }
 
 static void sp_gemm_multiply(float *sum, const float *a, const float *b, int64_t rows, int64_t depth)

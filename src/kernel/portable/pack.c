@@ -3,13 +3,7 @@ enum { SP_PACK_BLOCK = 65536 };
 
 SP_MAYBE_UNUSED static int64_t sp_pack_size(const struct sp_pack_args *a)
 {
-    int64_t elements = a->n * a->k;
-    switch (a->src_format) {
-    case SP_F16:
-    case SP_BF16: return elements * 2;
-    case SP_Q8_0: return elements / 32 * 34;
-    default: return elements * 4;
-    }
+    return sp_stored_bytes(a->n * a->k, a->src_format);
 }
 
 static void sp_pack_portable(const struct sp_pack_args *a, int phase, int64_t task)

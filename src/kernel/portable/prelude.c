@@ -1,4 +1,4 @@
-/* prelude: reading and writing numbers in any stored format. */
+/* prelude: halves, and what the other texts need. */
 #if defined(__GNUC__)
 #define SP_MAYBE_UNUSED __attribute__((unused))
 #else
@@ -75,23 +75,4 @@ SP_MAYBE_UNUSED static float sp_from_q8_0(const void *p, int64_t i)
 {
     const unsigned char *b = (const unsigned char *)p + i / 32 * 34;
     return sp_from_f16((uint16_t)(b[0] | b[1] << 8)) * (float)(signed char)b[2 + i % 32];
-}
-
-SP_MAYBE_UNUSED static float sp_load(const void *p, int64_t i, int32_t format)
-{
-    switch (format) {
-    case SP_F16: return sp_from_f16(((const uint16_t *)p)[i]);
-    case SP_BF16: return sp_from_bf16(((const uint16_t *)p)[i]);
-    case SP_Q8_0: return sp_from_q8_0(p, i);
-    default: return ((const float *)p)[i];
-    }
-}
-
-SP_MAYBE_UNUSED static void sp_store(void *p, int64_t i, int32_t format, float v)
-{
-    switch (format) {
-    case SP_F16: ((uint16_t *)p)[i] = sp_to_f16(v); break;
-    case SP_BF16: ((uint16_t *)p)[i] = sp_to_bf16(v); break;
-    default: ((float *)p)[i] = v;
-    }
 }
