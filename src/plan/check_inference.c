@@ -16,7 +16,7 @@
 #include "serve_fit.h"
 #include "serve_words.h"
 
-enum { GROUPS_MAX = 512, NAME_MAX_ = 64, POSITIONS = 512, PROMPT = 512, THREADS = 8, USERS_MOST = 1024 };
+enum { GROUPS_MAX = 512, NAME_MAX_ = 64, POSITIONS = 512, PROMPT = 512, THREADS = 8, THREADS_MOST = 1 << 16, USERS_MOST = 1024 };
 static const double SHARE_LEAST = 0.05, PEAK_LEAST = 0.02, SHARE_MOST = 1.05; /* rules 4, 5 */
 
 struct columns { int model, params, format, bits, hardware, threads, prompt, gen, batch, source, looked_up; };
@@ -131,7 +131,7 @@ static enum sp_status set_ask(const struct checking *k, struct told *r, struct s
     TRY(sp_catalog_place(k->catalog, r->hardware, &a->machine, err));
     r->processor = r->processor || a->machine.device.count == 0;
     a->machine.device.count = r->processor ? 0 : a->machine.device.count;
-    a->machine.threads = (int)(r->threads > 0 ? r->threads : a->machine.threads > 1 ? a->machine.threads : THREADS);
+    a->machine.threads = (int)(r->threads > 0 ? fmin(r->threads, THREADS_MOST) : a->machine.threads > 1 ? a->machine.threads : THREADS);
     TRY(set_model(k, r, err));
     sp_words_chip(a->machine.device.name, r->group, sizeof r->group);
     cut(a);

@@ -8,7 +8,7 @@
  *   prefill  max(arithmetic, bytes / (bandwidth share)) + the same
  *
  * handling: work of ordinary units for every byte that comes in (unpacking, multiplying, addresses).  It is why a
- * device with much bandwidth for its arithmetic (A100: 9 FLOP a byte; RTX 4090: 82) reaches a smaller share of
+ * device with much bandwidth for its arithmetic (A100: 10 FLOP a byte; RTX 4090: 82) reaches a smaller share of
  * the bandwidth.  On a processor a thread brings in only so many bytes, and unpacks weights with work that depends on
  * how they are packed, at the rate of a core.
  *
