@@ -68,17 +68,28 @@ static inline struct case_buffer *case_buffer(struct kernel_case *c, enum sp_for
 /* Fills with low + unit * (high - low), in the buffer's own format. */
 static inline void case_fill(struct kernel_case *c, struct case_buffer *b, double low, double high)
 {
-    int block = sp_formats[b->format].block;
-    float value[32];
+    enum { KINDS = 16 };
+    int block = sp_formats[b->format].block, bytes = sp_formats[b->format].bytes;
+    float value[SP_FORMAT_BLOCK_MAX];
+    unsigned char kind[KINDS * SP_FORMAT_BLOCK_MAX];
     if (b->format == SP_BYTES)
         return;
-    for (int64_t i = 0; i < b->elements; i += block) {
-        for (int j = 0; j < block; j++)
-            value[j] = (float)(low + sp_random_unit(&c->random) * (high - low));
+    if (block > 1) { /* searching for scales takes time: a few blocks, in random order */
+        for (int i = 0; i < KINDS; i++) {
+            for (int j = 0; j < block; j++)
+                value[j] = (float)(low + sp_random_unit(&c->random) * (high - low));
+            sp_formats[b->format].encode(kind + i * bytes, value, block);
+        }
+        for (int64_t i = 0; i < b->elements / block; i++)
+            memcpy(b->at + i * bytes, kind + case_below(c, KINDS) * bytes, (size_t)bytes);
+        return;
+    }
+    for (int64_t i = 0; i < b->elements; i++) {
+        value[0] = (float)(low + sp_random_unit(&c->random) * (high - low));
         if (b->format == SP_I32)
             ((int32_t *)(void *)b->at)[i] = (int32_t)value[0];
         else
-            sp_formats[b->format].encode(b->at + i / block * sp_formats[b->format].bytes, value, block);
+            sp_formats[b->format].encode(b->at + i * bytes, value, 1);
     }
 }
 

@@ -19,7 +19,7 @@ static void *scratch;
 static double at(const void *p, int64_t i, int32_t format)
 {
     const struct sp_format_row *r = &sp_formats[format];
-    float v[32];
+    float v[SP_FORMAT_BLOCK_MAX];
     r->decode(v, (const unsigned char *)p + i / r->block * r->bytes, r->block);
     return (double)v[i % r->block];
 }

@@ -91,7 +91,7 @@ static double mean_magnitude(const struct case_buffer *b, const unsigned char *p
     double sum = 0;
     int64_t n = 0;
     for (int64_t i = 0; i < b->elements; i += sp_formats[b->format].block) {
-        float v[32];
+        float v[SP_FORMAT_BLOCK_MAX];
         decode(b->format, p, i, v);
         if (isfinite(v[0])) {
             sum += fabs((double)v[0]);
@@ -120,7 +120,7 @@ static void compare(const struct kernel_case *c, const struct results *want, con
         double t = b->format == SP_F32 || b->format == SP_I32 ? tolerance : b->format == SP_F16 ? tolerance + 1.0 / 1024 : tolerance + 1.0 / 128;
         double scale = mean_magnitude(b, want->at[i]);
         for (int64_t e = 0; e < b->elements; e++) {
-            float w[32], g[32];
+            float w[SP_FORMAT_BLOCK_MAX], g[SP_FORMAT_BLOCK_MAX];
             decode(b->format, want->at[i], e, w);
             decode(b->format, got->at[i], e, g);
             if (!close_enough((double)g[0], (double)w[0], t, scale))

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "embed.h"
 #include "gemm.h"
+#include "gemm_bits.h"
 #include "portable/gemm.c"
 #include "../cost/cost.h"
 
@@ -87,6 +88,8 @@ static const struct sp_field gemm_fields[] = {
 
 static const struct sp_kernel_row gemm_rows[] = {
 #if defined(__x86_64__)
+    { .name = "gemm.bits_avx2", .needs = SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C, .fn = sp_gemm_bits_avx2, .fits = sp_gemm_bits_avx2_fits,
+      .tasks = sp_gemm_bits_avx2_tasks, .scratch_bytes = SP_SCRATCH_MAX, .tolerance = 0.04f },
     VECTOR_ROW(avx512, SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
     VECTOR_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
 #elif defined(__aarch64__)
