@@ -175,12 +175,19 @@ static void score(struct sp_builder *s, sp_ref x, sp_ref w, sp_ref targets, sp_r
     call_it(s, "nll", nll, all);
 }
 
+/* The rows whose numbers come in as `name`. */
+static sp_ref chosen(struct sp_builder *s, sp_ref x, const char *name, int64_t n)
+{
+    sp_ref rows = sp_graph_input(s->g, name, SP_TYPE(SP_I32, n));
+    return SP_ADD(s->g, &sp_op_embed, NULL, (&(struct sp_attr){ .format = (int)s->b->compute }), rows, x);
+}
+
 static void logits(struct sp_builder *s, sp_ref x, sp_ref w)
 {
-    if (s->b->tokens > 1 && !s->b->all_logits) {
-        sp_ref last = sp_graph_input(s->g, "last", SP_TYPE(SP_I32, s->b->batch));
-        x = SP_ADD(s->g, &sp_op_embed, NULL, (&(struct sp_attr){ .format = (int)s->b->compute }), last, x);
-    }
+    if (s->b->mode == SP_BUILD_SCORE)
+        x = chosen(s, x, "rows", s->b->wanted);
+    else if (s->b->tokens > 1 && !s->b->all_logits)
+        x = chosen(s, x, "last", s->b->batch);
     if (s->g->status)
         return;
     if (!sp_is(s->head_bias) && !(s->c->logit_cap > 0)) {
@@ -197,7 +204,7 @@ void sp_builder_head(struct sp_builder *s, sp_ref x, sp_ref w)
     sp_graph_scope(g, -1, "%s", "");
     if (g->status)
         return;
-    if (s->b->mode == SP_BUILD_SERVE) {
+    if (s->b->mode == SP_BUILD_SERVE || (s->b->mode == SP_BUILD_SCORE && s->b->wanted > 0)) {
         logits(s, x, w);
         return;
     }

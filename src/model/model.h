@@ -86,6 +86,7 @@ const char *sp_model_type(const struct sp_model_config *c); /* as in config.json
  * Inputs (i32[batch*tokens] row by row unless said):
  *   TRAIN   "ids" "targets" "weights" f32; "dropout_counter" i32[1] when dropout > 0     -> "loss" f32[1]
  *   SCORE   "ids" "targets" "weights"                                                    -> "loss", "nll" f32[batch*tokens]
+ *   SCORE with .wanted: "ids", "rows" i32[wanted] (numbers of rows)                      -> "logits" f32[wanted, vocab]
  *   SERVE   "ids" "past" i32[1]; "last" i32[batch] when tokens > 1 and not all_logits; GPT-2 also "positions"
  *           (past + place in its sequence)                       -> "logits" f32[batch or all rows, vocab]
  *   LOAD    nothing: fills tables (rotary positions) in the state region; run it once after the weights are there
@@ -109,6 +110,7 @@ struct sp_build {
     bool all_logits;               /* SERVE: of every row                                     */
     bool rings;                    /* SERVE: a layer with a window keeps no more than that; counted, not yet run */
     double dropout; uint64_t seed; /* TRAIN: seed keys the masks                              */
+    int64_t wanted;                /* SCORE: so many rows' logits instead of losses; 0: none   */
     int64_t loss_rows;             /* logits made for at most so many rows at a time; 0: chosen */
     sp_ref loss;                   /* out: what sp_graph_grad takes (TRAIN)                   */
 };

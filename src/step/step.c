@@ -197,21 +197,34 @@ enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_se
     return finish(&k, make_serving(&k, t, err), out);
 }
 
-enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format stored,
-                             const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
+static enum sp_status make_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, int64_t wanted, enum sp_format compute, enum sp_format stored,
+                                 const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
 {
-    static const char *const scored[] = { "loss", "nll" };
+    static const char *const scored[] = { "loss", "nll" }, *const logits[] = { "logits" };
     struct sp_job job = { .config = *c, .machine = *m, .serve = { .compute = compute, .stored = stored, .score_batch = batch, .score_tokens = tokens } };
     struct making k = { c, m, NULL, NULL, &job, sp_graph_new() };
-    struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = batch, .tokens = tokens, .positions = c->context, .compute = compute, .stored = stored };
+    struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = batch, .tokens = tokens, .positions = c->context, .compute = compute, .stored = stored,
+                          .wanted = wanted };
     if (!k.refresh)
         return sp_fail(err, SP_NOMEM, "no memory for a graph");
-    enum sp_status st = simple(&k, SP_RUN_SCORE, &b, scored, 2, err);
+    enum sp_status st = simple(&k, SP_RUN_SCORE, &b, wanted ? logits : scored, wanted ? 1 : 2, err);
     if (!st)
         st = make_load(&k, b, err);
     if (!st)
         st = make_refresh(&k, err);
     return finish(&k, st, out);
+}
+
+enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format stored,
+                             const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
+{
+    return make_score(c, batch, tokens, 0, compute, stored, m, out, err);
+}
+
+enum sp_status sp_step_logits(const struct sp_model_config *c, int64_t batch, int64_t tokens, int64_t wanted, enum sp_format compute, enum sp_format stored,
+                              const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
+{
+    return make_score(c, batch, tokens, wanted, compute, stored, m, out, err);
 }
 
 void sp_job_clear(struct sp_job *j)

@@ -60,6 +60,9 @@ enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_se
 /* Score alone (eval of a model that is neither trained nor served): inputs and outputs as in sp_build. */
 enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format stored,
                              const struct sp_machine *m, struct sp_job *out, struct sp_err *err);
+/* The same program with logits in place of losses: inputs "ids" and "rows" i32[wanted], output "logits" f32[wanted, vocab]. */
+enum sp_status sp_step_logits(const struct sp_model_config *c, int64_t batch, int64_t tokens, int64_t wanted, enum sp_format compute,
+                              enum sp_format stored, const struct sp_machine *m, struct sp_job *out, struct sp_err *err);
 void sp_job_clear(struct sp_job *j);
 /* The part of one of several ranks: its rows of the batch, its share of the optimizer; only the first scores.
  * SP_USAGE when there are more ranks than rows. */
