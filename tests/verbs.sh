@@ -89,6 +89,9 @@ gives 0 plan check memory "$temp/table.csv"; says out "Left out by rule"
 gives 0 plan check memory "$temp/table.csv" --json; says out '"schema": "sparsam.plan-check/1"'; parses
 gives 2 plan check weather "$temp/table.csv"; says err "weather"; says err "memory"
 gives 1 plan check memory "$temp/nowhere.csv"; says err "nowhere.csv"
+gives 2 eval nowhere --save-logits "$temp/x.kld"; says err "no text is named"
+printf _logits_ >"$temp/bad.kld"; gives 1 eval nowhere --against "$temp/bad.kld"; says err "bad.kld"; says err "20 bytes"
+gives 1 eval nowhere --text "$temp/table.csv"; says err "nowhere"
 gives 0 plan article; says out "178 times"; says out "2,410,103"; says out "kW where kWh is meant"
 gives 0 plan article --json; says out '"schema": "sparsam.plan-article/1"'; parses
 gives 2 plan article --gpu-hour -1; says err "gpu-hour"
