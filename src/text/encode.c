@@ -47,7 +47,7 @@ static bool accept(uint32_t flags, const char *s, size_t n, size_t from, size_t 
 static enum sp_status cut_added(struct sp_tokenizer *t, const struct sp_tok_tree *tree, const char *s, size_t n,
                                 bool first, rest_fn *rest, struct sp_ids *out, struct sp_err *err)
 {
-    size_t from = 0, len = 0;
+    size_t from = 0, len = 0; /* spaces taken by one token don't hide the next, which may begin before `from` */
     for (size_t at = 0; at < n && tree->n; at++) {
         int32_t id = tree->first[(unsigned char)s[at]] ? sp_tok_tree_find(tree, s + at, n - at, &len) : -1;
         if (id < 0)
@@ -60,7 +60,6 @@ static enum sp_status cut_added(struct sp_tokenizer *t, const struct sp_tok_tree
             TRY(rest(t, s + from, begin - from, first && from == 0, out, err));
         sp_ids_add(out, id);
         from = end;
-        at = end - 1;
     }
     return from < n ? rest(t, s + from, n - from, first && from == 0, out, err) : SP_OK;
 }

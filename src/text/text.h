@@ -1,13 +1,17 @@
 /* text/text.h - tokenizers: reading, writing, using and training them.  [door of text]
  *
  * A tokenizer turns UTF-8 text into numbers below its vocabulary's size and back.
- * It is read from the file its model came with (Hugging Face's tokenizer.json, or
- * llama2.c's tokenizer.bin) and gives the numbers that file's own library gives;
+ * It is read from the file its model came with (Hugging Face's tokenizer.json, llama2.c's
+ * tokenizer.bin, or what a GGUF file says) and gives the numbers that file's own library gives;
  * what this room cannot do exactly as that library does it, it refuses when loading.
  *
  * Kinds: byte-level BPE (GPT-2, Llama 3, Qwen, Pythia), SentencePiece-style BPE
- * with byte fallback (Llama 2, Mistral, Gemma), one token a byte, one token a
- * character.  Unigram and WordPiece are refused.
+ * with byte fallback (Llama 2, Mistral, Gemma), Unigram (T5, XLM-R), WordPiece (BERT), whole
+ * words, one token a byte, one token a character.
+ *
+ * Known differences: characters younger than the Unicode of utf8proc and PCRE2 have other classes,
+ * BERT's accents and punctuation are of a later Unicode than the library's (2015), and a character
+ * that BPE neither has nor can spell in bytes, without an unknown token, fails instead of vanishing.
  *
  * Ownership in one sentence: a tokenizer belongs to whoever loaded it, ids and
  * text are appended to what the caller owns, everything else is only read.
