@@ -48,6 +48,19 @@ static bool is_made(const char *name)
     return !strcmp(name, "bpe") || !strcmp(name, "bytes") || !strcmp(name, "chars");
 }
 
+/* A tokenizer.json, or a GGUF file that holds its own. */
+static enum sp_status load_beside(struct work_text *t, const char *path, struct sp_err *err)
+{
+    struct sp_weights w;
+    size_t n = strlen(path);
+    if (n < 5 || strcmp(path + n - 5, ".gguf"))
+        return sp_tokenizer_load(&t->tokenizer, path, err);
+    TRY(sp_weights_open(&w, path, err));
+    enum sp_status st = sp_weights_tokenizer(&w, NULL, &t->tokenizer, err);
+    sp_weights_close(&w);
+    return st || t->tokenizer ? st : sp_fail(err, SP_MISSING, "%s holds no tokenizer", path);
+}
+
 static enum sp_status fill(struct work_text *t, const struct sp_recipe_data *d, const char *beside, bool whole, const struct verb_common *c,
                            struct sp_err *err)
 {
@@ -62,7 +75,7 @@ static enum sp_status fill(struct work_text *t, const struct sp_recipe_data *d, 
     if (d->tokenizer && !is_made(d->tokenizer))
         TRY(sp_tokenizer_load(&t->tokenizer, d->tokenizer, err));
     else if (beside)
-        TRY(sp_tokenizer_load(&t->tokenizer, beside, err));
+        TRY(load_beside(t, beside, err));
     else
         TRY(make_tokenizer(t, d, c, err));
     TRY(sp_tokens_build(whole ? &t->valid : &t->train, t->split.train, t->split.n_train, t->tokenizer, NULL, err));

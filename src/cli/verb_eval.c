@@ -36,7 +36,9 @@ static enum sp_status evaluate(struct evaluating *k, struct verb_call *call, str
     struct sp_watch watch = { on_event, &k->bar };
     TRY(sp_pool_new(&k->pool, k->machine->threads, err));
     TRY(sp_weights_open(&k->weights, call->operands[0], err));
-    if (k->weights.folder)
+    if (k->weights.gguf)
+        snprintf(beside, sizeof beside, "%s", call->operands[0]);
+    else if (k->weights.folder)
         snprintf(beside, sizeof beside, "%s/tokenizer.json", k->weights.folder);
     TRY(work_text_open(&k->text, &o->data, sp_is_file(beside) ? beside : NULL, !o->held_out, &call->common, err));
     if (sp_tokenizer_vocab(k->text.tokenizer) > k->weights.config.vocab)

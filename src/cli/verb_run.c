@@ -185,8 +185,8 @@ const struct verb sp_verb_run = {
     .name = "run",
     .help = "let a model answer",
     .operands = "MODEL [PROMPT...]", .operands_min = 1, .operands_max = VERB_OPERANDS_ANY,
-    .text = "MODEL is a Hugging Face folder, or a llama2.c checkpoint. The answer goes to standard\n"
-            "output as it comes, the speed to standard error.\n"
+    .text = "MODEL is a Hugging Face folder, a GGUF file, or a llama2.c checkpoint. The answer goes\n"
+            "to standard output as it comes, the speed to standard error.\n"
             "\n"
             "  sparsam run model Once upon a time\n"
             "  sparsam run model --prompt-ids 1,403 --greedy --max-tokens 64\n",

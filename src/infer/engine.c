@@ -2,26 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infer.h"
 
-static enum sp_status load_tokenizer(struct sp_engine *e, const char *path, struct sp_err *err)
-{
-    struct sp_arena mem = { 0 };
-    enum sp_status st = SP_OK;
-    if (!path && e->weights.folder) {
-        char *beside = sp_path_join(&mem, e->weights.folder, "tokenizer.json");
-        path = beside && sp_is_file(beside) ? beside : NULL;
-        st = beside ? SP_OK : sp_fail(err, SP_NOMEM, "no memory to look for a tokenizer");
-    }
-    if (path)
-        st = sp_tokenizer_load(&e->tokenizer, path, err);
-    sp_arena_clear(&mem);
-    return st;
-}
-
 static enum sp_status open_parts(struct sp_engine *e, const char *path, const char *tokenizer, const struct sp_serve_shape *shape,
                                  const struct sp_machine *m, struct sp_err *err)
 {
     TRY(sp_weights_open(&e->weights, path, err));
-    TRY(load_tokenizer(e, tokenizer, err));
+    TRY(sp_weights_tokenizer(&e->weights, tokenizer, &e->tokenizer, err));
     TRY(sp_step_serve(&e->weights.config, shape, m, NULL, NULL, &e->job, err));
     TRY(sp_live_new(&e->live, &e->job, e->pool, false, err));
     e->candidates = sp_alloc((size_t)e->job.config.vocab * sizeof *e->candidates);

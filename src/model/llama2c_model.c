@@ -20,7 +20,7 @@ static enum sp_status put(struct bin *b, const char *name, int dims, int64_t row
     if (b->at + bytes > b->w->bin.bytes)
         return sp_fail(err, SP_FORMAT, "the file ends at byte %zu, inside %s", b->w->bin.bytes, name);
     *t = (struct sp_tensor){ .name = sp_arena_printf(&b->w->mem, "%s", name), .dtype = "F32", .n = dims, .at = b->at, .bytes = bytes,
-                             .map = &b->w->bin, .rope_heads = rope_heads };
+                             .map = &b->w->bin, .layout.rope_heads = rope_heads };
     t->dim[0] = dims == 2 ? rows : cols;
     t->dim[1] = cols;
     if (!t->name)

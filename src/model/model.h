@@ -16,6 +16,7 @@
 #include "../base/base.h"
 #include "../file/file.h"
 #include "../graph/graph.h"
+#include "../text/text.h"
 
 /* ---- configuration ---------------------------------------------------------- */
 enum sp_family { SP_FAMILY_LLAMA, SP_FAMILY_GPT2, SP_FAMILY_MLP, SP_FAMILY_DECODER, SP_FAMILY_BERT, SP_FAMILY_T5 /* from here on counted only */, SP_FAMILIES };
@@ -142,14 +143,23 @@ struct sp_arch {
 extern const struct sp_arch *const sp_archs[];   /* NULL-terminated */
 const struct sp_arch *sp_arch_of(enum sp_family f);
 
+/* How the rows of a stored matrix stand, seen from Hugging Face's: all 0 is as there. */
+struct sp_layout {
+    int64_t rope_heads;            /* rotary pairs of so many heads side by side; there in halves              */
+    int64_t groups;                /* all q, all k, all v of so many heads; there those of each head together  */
+    bool transposed;               /* [cols, rows]                                                             */
+    float plus;                    /* added to every number                                                    */
+};
+
 /* ---- safetensors ------------------------------------------------------------- */
 enum { SP_TENSOR_DIMS_MAX = 8 };
 struct sp_tensor {
-    const char *name, *dtype;      /* dtype as in the header: "BF16"      */
+    const char *name, *dtype;      /* dtype as in the header: "BF16", "Q4_K" */
     int n; int64_t dim[SP_TENSOR_DIMS_MAX];
     uint64_t at, bytes;            /* in the file                         */
     const struct sp_map *map;      /* NULL when only a header was parsed  */
-    int64_t rope_heads;            /* not 0: rows stand in interleaved rotary order and are put in halves when read */
+    enum sp_format block_format;   /* of a dtype that safetensors doesn't know; SP_F32: by the dtype */
+    struct sp_layout layout;       /* dim is Hugging Face's shape all the same */
 };
 struct sp_safetensors { int n; struct sp_tensor *tensor; struct sp_map map; struct sp_arena mem; json_t *metadata; };
 /* header: the JSON text; file_bytes: size of the whole file.  Every rule of the format is checked. */
@@ -160,6 +170,10 @@ const struct sp_tensor *sp_safetensors_find(const struct sp_safetensors *s, cons
 enum sp_format sp_tensor_format(const struct sp_tensor *t);   /* SP_FORMATS: none of ours */
 /* Numbers of a tensor, converted; `to` holds sp_format_bytes(format, elements). */
 enum sp_status sp_tensor_read(const struct sp_tensor *t, enum sp_format format, void *to, struct sp_err *err);
+/* The same of rows [first, first + n) of the matrix as it stands in the layout `as`; a tensor of one dimension is one
+ * column (of none: one number), one of more is rows of its last dimension.  Threads may read at once. */
+enum sp_status sp_tensor_rows(const struct sp_tensor *t, struct sp_layout as, int64_t first, int64_t n, enum sp_format format, void *to,
+                              struct sp_err *err);
 /* as: format in the file.  bring, where given, says where the numbers are when their turn comes; they must stay there
  * until the next is brought. */
 struct sp_tensor_out {
@@ -172,16 +186,20 @@ enum sp_status sp_safetensors_write(const char *path, const struct sp_tensor_out
 enum sp_status sp_safetensors_write_sealed(const char *path, const struct sp_tensor_out *t, int n, struct sp_err *err);
 
 /* ---- a model's files -----------------------------------------------------------
- * path: a Hugging Face folder, a .safetensors file with config.json beside it, or a llama2.c checkpoint (.bin). */
+ * path: a Hugging Face folder, a .safetensors file with config.json beside it, a GGUF file, or a llama2.c checkpoint
+ * (.bin).  Whatever it is, tensors have Hugging Face's names and shapes and are read as they would stand there. */
 struct sp_weights {
     struct sp_model_config config;
     int n; const struct sp_tensor **tensor;
     int n_files; struct sp_safetensors *file;
-    struct sp_map bin; struct sp_arena mem;
+    struct sp_map bin; struct sp_arena mem; /* bin: a llama2.c or GGUF file */
+    struct sp_gguf *gguf;          /* its header, or NULL                 */
     const char *folder;            /* where tokenizer.json may be         */
 };
 enum sp_status sp_weights_open(struct sp_weights *w, const char *path, struct sp_err *err);
 void sp_weights_close(struct sp_weights *w);
+/* The model's tokenizer: that of `path`, else the GGUF file's own, else tokenizer.json beside the weights; NULL: there is none. */
+enum sp_status sp_weights_tokenizer(const struct sp_weights *w, const char *path, struct sp_tokenizer **out, struct sp_err *err);
 const struct sp_tensor *sp_weights_find(const struct sp_weights *w, const char *name); /* with or without the prefix */
 /* Every SP_STATE_PARAM of the state, converted to its format.  A tensor missing or of another shape is an error
  * naming it; tensors nobody asked for are counted in *n_extra and the first is named in `extra` (both may be NULL). */
@@ -192,4 +210,35 @@ enum sp_status sp_weights_fill(const struct sp_weights *w, const struct sp_state
 enum sp_status sp_model_save(const char *folder, const struct sp_model_config *c, const struct sp_state *s,
                              const unsigned char *region, enum sp_format format, const char *tokenizer,
                              uint64_t shard_bytes, struct sp_err *err);
+/* The same of tensors given one by one.  format: what config.json says; tokenizer: NULL, or what becomes tokenizer.json. */
+enum sp_status sp_model_save_tensors(const char *folder, const struct sp_model_config *c, const struct sp_tensor_out *t, int n, enum sp_format format,
+                                     const struct sp_tokenizer *tokenizer, uint64_t shard_bytes, struct sp_err *err);
+
+/* ---- a model's files in another form ---------------------------------------------
+ * The parameters of an open model, in the order of their use, as they will stand in a GGUF file or a Hugging Face
+ * folder: a list to choose number formats in, then written a few rows at a time, so that memory stays far below the
+ * model.  Rows are those of the file to be: for GGUF q and k are in its rotary order, GPT-2's matrices turned. */
+struct sp_export_tensor {
+    const char *name, *stored_name;/* Hugging Face's; in the file to be   */
+    struct sp_type type;           /* in the file to be; its format may be changed before writing (a matrix's alone) */
+    bool matrix;                   /* else a vector, f32 in GGUF          */
+    const struct sp_tensor *from;  /* NULL: made of the configuration     */
+    struct sp_layout layout;       /* of the file to be                   */
+};
+struct sp_export {
+    const struct sp_weights *w; const char *arch; /* GGUF's name of the architecture; NULL: a Hugging Face folder */
+    int n; struct sp_export_tensor *tensor; struct sp_arena mem;
+};
+/* gguf: a GGUF file, else a folder.  Every format is what the model has stored, where the other form has it too. */
+enum sp_status sp_export_begin(struct sp_export *e, const struct sp_weights *w, bool gguf, struct sp_err *err);
+void sp_export_clear(struct sp_export *e);
+/* What a tensor can take in place of f, whose blocks its rows may not divide into. */
+enum sp_format sp_export_fitting(const struct sp_export_tensor *t, enum sp_format f);
+uint64_t sp_export_bytes(const struct sp_export *e);    /* of all tensors */
+/* Rows [first, first + n), in t's format where f is that, else in f. */
+enum sp_status sp_export_rows(const struct sp_export *e, const struct sp_export_tensor *t, int64_t first, int64_t n, enum sp_format f, void *to,
+                              struct sp_err *err);
+/* name: of the model.  path: the file, or the folder.  tokenizer, pool and watch may be NULL. */
+enum sp_status sp_export_write(const struct sp_export *e, const char *path, const char *name, const struct sp_tokenizer *tokenizer, struct sp_pool *pool,
+                               const struct sp_watch *watch, struct sp_err *err);
 #endif

@@ -19,7 +19,7 @@ static enum sp_status gpt2_read(struct sp_model_config *c, const json_t *j, stru
     TRY(sp_key_int(j, "n_head|num_attention_heads", 1, 100000, 12, &c->heads, err));
     TRY(sp_key_int(j, "n_inner|intermediate_size|ffn_embed_dim", 1, BIG, 4 * c->width, &c->ffn, err));
     TRY(sp_key_int(j, "n_positions|max_position_embeddings|max_seq_len|n_ctx", 1, BIG, 1024, &c->context, err));
-    TRY(sp_json_real(j, "layer_norm_epsilon", 0, 1, 1e-5, &c->norm_eps, err));
+    TRY(sp_key_real(j, "layer_norm_epsilon|layer_norm_eps", 0, 1, 1e-5, &c->norm_eps, err));
     TRY(sp_json_real(j, "resid_pdrop", 0, 1, 0.1, &c->dropout, err));
     TRY(sp_json_bool(j, "tie_word_embeddings", true, &c->tied, err));
     TRY(sp_json_bool(j, "bias", true, &c->bias, err));

@@ -15,7 +15,7 @@ struct saving {
     struct sp_tensor_out *t;
     int *shard;                    /* [n]: number of its shard, from 0 */
     int n, n_shards;
-    uint64_t bytes;
+    uint64_t bytes, here;          /* here: in the current shard       */
 };
 
 static enum sp_status no_memory(const struct saving *s, struct sp_err *err)
@@ -28,28 +28,29 @@ static uint64_t bytes_of(const struct sp_tensor_out *t)
     return (uint64_t)sp_format_bytes(t->as, sp_type_elements(&t->type));
 }
 
-static enum sp_status collect(struct saving *s, const struct sp_state *state, const unsigned char *region, enum sp_format format,
-                              uint64_t shard_bytes, struct sp_err *err)
+static enum sp_status begin(struct saving *s, int n, struct sp_err *err)
 {
-    uint64_t here = 0;
-    s->t = sp_arena_take(&s->mem, ((size_t)state->n + 1) * sizeof *s->t);
-    s->shard = sp_arena_take(&s->mem, ((size_t)state->n + 1) * sizeof *s->shard);
-    if (!s->t || !s->shard)
-        return no_memory(s, err);
-    for (int i = 0; i < state->n; i++) {
-        const struct sp_state_entry *e = &state->entry[i];
-        if (e->kind != SP_STATE_PARAM)
-            continue;
-        struct sp_tensor_out *t = &s->t[s->n];
-        *t = (struct sp_tensor_out){ e->name, e->type, region + e->at, e->type.n > 1 ? format : e->type.format };
-        if (here && here + bytes_of(t) > shard_bytes) {
-            s->n_shards++;
-            here = 0;
-        }
-        here += bytes_of(t);
-        s->bytes += bytes_of(t);
-        s->shard[s->n++] = s->n_shards;
+    s->t = sp_arena_take(&s->mem, ((size_t)n + 1) * sizeof *s->t);
+    s->shard = sp_arena_take(&s->mem, ((size_t)n + 1) * sizeof *s->shard);
+    return s->t && s->shard ? SP_OK : no_memory(s, err);
+}
+
+/* Into the current shard, or, where that is full, the next. */
+static void add(struct saving *s, const struct sp_tensor_out *t, uint64_t shard_bytes)
+{
+    uint64_t most = shard_bytes ? shard_bytes : SHARD_BYTES;
+    if (s->here && s->here + bytes_of(t) > most) {
+        s->n_shards++;
+        s->here = 0;
     }
+    s->here += bytes_of(t);
+    s->bytes += bytes_of(t);
+    s->t[s->n] = *t;
+    s->shard[s->n++] = s->n_shards;
+}
+
+static enum sp_status end(struct saving *s, struct sp_err *err)
+{
     s->n_shards++;
     return s->n ? SP_OK : sp_fail(err, SP_USAGE, "there are no parameters to save");
 }
@@ -120,14 +121,18 @@ static enum sp_status copy_tokenizer(struct saving *s, const char *from, struct 
     return st;
 }
 
-static enum sp_status save(struct saving *s, const struct sp_model_config *c, enum sp_format format, const char *tokenizer, struct sp_err *err)
+/* tokenizer: a path to copy from, or one to write. */
+static enum sp_status save(struct saving *s, const struct sp_model_config *c, enum sp_format format, const char *copied, const struct sp_tokenizer *written,
+                           struct sp_err *err)
 {
-    const char *config = sp_path_join(&s->mem, s->folder, "config.json");
-    if (!config)
+    const char *config = sp_path_join(&s->mem, s->folder, "config.json"), *tokenizer = sp_path_join(&s->mem, s->folder, "tokenizer.json");
+    if (!config || !tokenizer)
         return no_memory(s, err);
     TRY(sp_make_folder(s->folder, err));
-    if (tokenizer)
-        TRY(copy_tokenizer(s, tokenizer, err));
+    if (copied)
+        TRY(copy_tokenizer(s, copied, err));
+    if (written)
+        TRY(sp_tokenizer_save(written, tokenizer, err));
     TRY(sp_model_config_write(c, format, config, err));
     return write_tensors(s, err);
 }
@@ -136,8 +141,27 @@ enum sp_status sp_model_save(const char *folder, const struct sp_model_config *c
                              enum sp_format format, const char *tokenizer, uint64_t shard_bytes, struct sp_err *err)
 {
     struct saving v = { .folder = folder };
-    enum sp_status st = collect(&v, s, region, format, shard_bytes ? shard_bytes : SHARD_BYTES, err);
-    st = st ? st : save(&v, c, format, tokenizer, err);
+    enum sp_status st = begin(&v, s->n, err);
+    for (int i = 0; !st && i < s->n; i++) {
+        const struct sp_state_entry *e = &s->entry[i];
+        if (e->kind == SP_STATE_PARAM)
+            add(&v, &(struct sp_tensor_out){ e->name, e->type, region + e->at, e->type.n > 1 ? format : e->type.format }, shard_bytes);
+    }
+    st = st ? st : end(&v, err);
+    st = st ? st : save(&v, c, format, tokenizer, NULL, err);
+    sp_arena_clear(&v.mem);
+    return st;
+}
+
+enum sp_status sp_model_save_tensors(const char *folder, const struct sp_model_config *c, const struct sp_tensor_out *t, int n, enum sp_format format,
+                                     const struct sp_tokenizer *tokenizer, uint64_t shard_bytes, struct sp_err *err)
+{
+    struct saving v = { .folder = folder };
+    enum sp_status st = begin(&v, n, err);
+    for (int i = 0; !st && i < n; i++)
+        add(&v, &t[i], shard_bytes);
+    st = st ? st : end(&v, err);
+    st = st ? st : save(&v, c, format, NULL, tokenizer, err);
     sp_arena_clear(&v.mem);
     return st;
 }

@@ -29,6 +29,8 @@ static const struct dtype *find_dtype(const char *name)
 
 enum sp_format sp_tensor_format(const struct sp_tensor *t)
 {
+    if (t->block_format)
+        return t->block_format;
     for (int f = 0; f < SP_FORMATS; f++)
         if (sp_formats[f].safetensors && !strcmp(sp_formats[f].safetensors, t->dtype))
             return (enum sp_format)f;

@@ -1,76 +1,11 @@
-/* model/tensor.c - the numbers of a stored tensor, converted; and tensors to a
- * safetensors file.
+/* model/tensor.c - tensors to a safetensors file.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 
-#include "model.h"
+#include "weights.h"
 
 enum { CHUNK = 4096, HEADER_ALIGN = 8 };
-
-/* ---- reading ---- */
-
-struct reading { const struct sp_tensor *t; enum sp_format from, to; unsigned char *out; };
-
-static int64_t elements(const struct sp_tensor *t)
-{
-    int64_t n = 1;
-    for (int i = 0; i < t->n; i++)
-        n *= t->dim[i];
-    return n;
-}
-
-static void convert(unsigned char *to, enum sp_format to_format, const unsigned char *from, enum sp_format from_format, int64_t n)
-{
-    float x[CHUNK];
-    if (to_format == from_format) {
-        memcpy(to, from, (size_t)sp_format_bytes(to_format, n));
-        return;
-    }
-    for (int64_t at = 0; at < n; at += CHUNK) {
-        int64_t k = n - at < CHUNK ? n - at : CHUNK;
-        _Alignas(8) unsigned char raw[CHUNK * 4]; /* the file may be unaligned */
-        memcpy(raw, from + sp_format_bytes(from_format, at), (size_t)sp_format_bytes(from_format, k));
-        sp_formats[from_format].decode(x, raw, k);
-        sp_formats[to_format].encode(to + sp_format_bytes(to_format, at), x, k);
-    }
-}
-
-/* Row r of the halves order stands at this row of the interleaved order. */
-static int64_t interleaved_row(int64_t r, int64_t dim)
-{
-    int64_t head = r / dim, j = r % dim, half = dim / 2;
-    return head * dim + (j < half ? 2 * j : 2 * (j - half) + 1);
-}
-
-static enum sp_status read_all(void *arg, struct sp_err *err)
-{
-    const struct reading *r = arg;
-    const struct sp_tensor *t = r->t;
-    const unsigned char *from = t->map->at + t->at;
-    (void)err;
-    if (!t->rope_heads) {
-        convert(r->out, r->to, from, r->from, elements(t));
-        return SP_OK;
-    }
-    int64_t rows = t->dim[0], cols = elements(t) / rows;
-    for (int64_t i = 0; i < rows; i++)
-        convert(r->out + sp_format_bytes(r->to, i * cols), r->to,
-                from + sp_format_bytes(r->from, interleaved_row(i, rows / t->rope_heads) * cols), r->from, cols);
-    return SP_OK;
-}
-
-enum sp_status sp_tensor_read(const struct sp_tensor *t, enum sp_format format, void *to, struct sp_err *err)
-{
-    struct reading r = { t, sp_tensor_format(t), format, to };
-    if (r.from == SP_FORMATS || (r.from != format && (r.from == SP_I32 || format == SP_I32 || format == SP_BYTES)))
-        return sp_fail(err, SP_UNSUPPORTED, "tensor %s is %s, which can't be read as %s", t->name, t->dtype, sp_formats[format].name);
-    if (elements(t) % sp_formats[format].block || (t->rope_heads && elements(t) / t->dim[0] % sp_formats[format].block))
-        return sp_fail(err, SP_UNSUPPORTED, "tensor %s doesn't divide into blocks of %s", t->name, sp_formats[format].name);
-    return sp_map_guard(t->map, read_all, &r, err);
-}
-
-/* ---- writing ---- */
 
 static int by_alignment_and_name(const void *x, const void *y)
 {
@@ -143,7 +78,7 @@ static enum sp_status write_tensor(struct sp_out *o, const struct sp_tensor_out 
         return sp_out_write(o, from, (size_t)sp_type_bytes(&t->type), err);
     for (int64_t at = 0; at < n; at += CHUNK) {
         int64_t k = n - at < CHUNK ? n - at : CHUNK;
-        convert(piece, t->as, (const unsigned char *)from + sp_format_bytes(t->type.format, at), t->type.format, k / block * block);
+        sp_tensor_convert(piece, t->as, (const unsigned char *)from + sp_format_bytes(t->type.format, at), t->type.format, k / block * block);
         TRY(sp_out_write(o, piece, (size_t)sp_format_bytes(t->as, k), err));
     }
     return SP_OK;

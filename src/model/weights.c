@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gguf.h"
 #include "weights.h"
 
 enum { INDEX_BYTES_MAX = 64 << 20, SHARDS_MAX = 4096 };
@@ -132,8 +133,10 @@ static enum sp_status open_any(struct sp_weights *w, const char *path, struct sp
         return open_beside(w, path, err);
     if (ends(path, ".bin"))
         return sp_weights_open_bin(w, path, err);
+    if (ends(path, ".gguf"))
+        return sp_weights_open_gguf(w, path, err);
     sp_fail(err, sp_is_file(path) ? SP_UNSUPPORTED : SP_MISSING, sp_is_file(path) ? "%s isn't a model" : "%s: no such file or folder", path);
-    return sp_remedy(err, "a model is a Hugging Face folder, a .safetensors file with config.json beside it, or a llama2.c .bin");
+    return sp_remedy(err, "a model is a Hugging Face folder, a .safetensors file with config.json beside it, a .gguf file, or a llama2.c .bin");
 }
 
 enum sp_status sp_weights_open(struct sp_weights *w, const char *path, struct sp_err *err)
@@ -158,6 +161,9 @@ void sp_weights_close(struct sp_weights *w)
         sp_safetensors_close(&w->file[i]);
     if (w->bin.path)
         sp_map_close(&w->bin);
+    if (w->gguf)
+        sp_gguf_clear(w->gguf);
+    sp_free(w->gguf);
     sp_free(w->file);
     sp_free(w->tensor);
     sp_arena_clear(&w->mem);
