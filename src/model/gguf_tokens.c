@@ -180,6 +180,9 @@ enum sp_status sp_gguf_put_tokenizer(struct sp_gguf_keys *k, const struct sp_mod
     sp_token_parts_init(&p);
     if (!t) {
         sp_gguf_put_text(k, KEY("model"), "none");
+        p.n_tokens = INT32_MAX;
+        complete(&p, c);
+        put_rest(k, &p);
         return SP_OK;
     }
     enum sp_status st = sp_tokenizer_to_parts(t, &p, &mem, err);

@@ -245,7 +245,8 @@ static enum sp_status fill_one(const struct sp_weights *w, const struct sp_state
 /* Buffers old files carry, and a head that is the embedding. */
 static bool expected_extra(const struct sp_weights *w, const char *name)
 {
-    static const char *const buffers[] = { ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq" };
+    static const char *const buffers[] = { ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq",
+                                         "rope_freqs.weight" /* read with the configuration */ };
     for (size_t i = 0; i < SP_COUNT(buffers); i++)
         if (ends(name, buffers[i]))
             return true;
