@@ -34,8 +34,9 @@ static void use(struct sp_tokenizer *t)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const models[] = { "llama", "gpt2", "gemma4", "bert", "t5" },
-                            *const pres[] = { "gpt-2", "llama-bpe", "deepseek-llm", "superbpe" };
+    static const char *const models[] = { "llama", "gpt2", "gemma4", "bert", "t5" }, *const pres[] = {
+        "gpt-2", "llama-bpe", "deepseek-llm", "superbpe"
+    };
     static struct sp_slice token[TOKENS];
     static float score[TOKENS];
     static int32_t type[TOKENS];

@@ -254,9 +254,9 @@ static void test_round(void **state)
     static const struct {
         const char *name, *model, *pre, *cases;
     } all[] = {
-        { "gpt2", "gpt2", "gpt-2", "gpt-2" },        { "llama2", "llama", "default", "llama-spm" },
+        { "gpt2", "gpt2", "gpt-2", "gpt-2" },           { "llama2", "llama", "default", "llama-spm" },
         { "llama3", "gpt2", "llama-bpe", "llama-bpe" }, { "qwen3", "gpt2", "qwen2", "qwen2" },
-        { "pythia_neox20b", "gpt2", "mpt", NULL },   { "bert_base_uncased", "bert", "default", "bert-bge" },
+        { "pythia_neox20b", "gpt2", "mpt", NULL },      { "bert_base_uncased", "bert", "default", "bert-bge" },
     };
     int cases = 0, bad = 0;
     for (size_t i = 0; i < SP_COUNT(all); i++) {
@@ -278,7 +278,10 @@ static void test_round(void **state)
 }
 
 /* ---- small vocabularies, worked out by hand ---- */
-#define SLICE(s) { s, sizeof(s) - 1 }
+#define SLICE(s)                                                                                                       \
+    {                                                                                                                  \
+        s, sizeof(s) - 1                                                                                               \
+    }
 
 static void ids_are(struct sp_tokenizer *t, const char *text, const int32_t *want, size_t n)
 {
@@ -293,7 +296,7 @@ static void ids_are(struct sp_tokenizer *t, const char *text, const int32_t *wan
 static void test_scores(void **state)
 {
     (void)state;
-    static const struct sp_slice token[] = { SLICE("<unk>"), SLICE("<s>"), SLICE("</s>"),          SLICE("a"),
+    static const struct sp_slice token[] = { SLICE("<unk>"), SLICE("<s>"), SLICE("</s>"),         SLICE("a"),
                                              SLICE("b"),     SLICE("c"),   SLICE("\xe2\x96\x81"), SLICE("bc"),
                                              SLICE("ab"),    SLICE("<x>") };
     static const float score[] = { 0, 0, 0, -9, -9, -9, -9, -2, -1, 0 };
@@ -316,8 +319,15 @@ static void test_scores(void **state)
 static void test_unigram(void **state)
 {
     (void)state;
-    static const struct sp_slice token[] = { SLICE("<pad>"), SLICE("</s>"), SLICE("<unk>"),          SLICE("\xe2\x96\x81"),
-                                             SLICE("a"),     SLICE("b"),    SLICE("\xe2\x96\x81" "ab"), SLICE("abb"),
+    static const struct sp_slice token[] = { SLICE("<pad>"),
+                                             SLICE("</s>"),
+                                             SLICE("<unk>"),
+                                             SLICE("\xe2\x96\x81"),
+                                             SLICE("a"),
+                                             SLICE("b"),
+                                             SLICE("\xe2\x96\x81"
+                                                   "ab"),
+                                             SLICE("abb"),
                                              SLICE("bb") };
     static const float score[] = { 0, 0, 0, -2, -3, -3, -2.5f, -9, -1 };
     static const int32_t type[] = { 3, 3, 2, 1, 1, 1, 1, 1, 1 };
@@ -340,7 +350,8 @@ static void test_unigram(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    static const struct sp_slice token[] = { SLICE("a"), SLICE("b"), SLICE("a") }, merge[] = { SLICE("a"), SLICE("a c") };
+    static const struct sp_slice token[] = { SLICE("a"), SLICE("b"), SLICE("a") },
+                                 merge[] = { SLICE("a"), SLICE("a c") };
     static const float score[] = { 0, __builtin_inff(), 0 };
     static const struct {
         const char *model, *pre;

@@ -38,10 +38,10 @@ static int hex_byte(const char *s, size_t n)
 /* Spaces that English doesn't have, taken out of one token. */
 static void clean_up(struct sp_text *text)
 {
-    static const char *const pairs[][2] = { { " .", "." },       { " ?", "?" },     { " !", "!" },
-                                            { " ,", "," },       { " ' ", "'" },    { " n't", "n't" },
-                                            { " 'm", "'m" },     { " do not", " don't" }, { " 's", "'s" },
-                                            { " 've", "'ve" },   { " 're", "'re" } };
+    static const char *const pairs[][2] = { { " .", "." },     { " ?", "?" },           { " !", "!" },
+                                            { " ,", "," },     { " ' ", "'" },          { " n't", "n't" },
+                                            { " 'm", "'m" },   { " do not", " don't" }, { " 's", "'s" },
+                                            { " 've", "'ve" }, { " 're", "'re" } };
     for (size_t i = 0; i < SP_COUNT(pairs) && text->n && memchr(text->at, ' ', text->n); i++) {
         struct sp_text next = { 0 };
         put_replaced(&next, text->at, text->n, pairs[i][0], pairs[i][1]);
@@ -97,8 +97,8 @@ static void suffix(const struct sp_tok_dec *d, const struct sp_text *in, struct 
     put_replaced(out, in->at, n, d->from, " ");
 }
 
-static enum sp_status one_decoder(const struct sp_tok_dec *d, bool first, const struct sp_text *in,
-                                  struct sp_text *out, uint32_t *flags, struct sp_err *err)
+static enum sp_status one_decoder(const struct sp_tok_dec *d, bool first, const struct sp_text *in, struct sp_text *out,
+                                  uint32_t *flags, struct sp_err *err)
 {
     int byte;
     size_t n = 0;

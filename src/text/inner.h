@@ -128,7 +128,7 @@ struct sp_tok_pre {
     struct sp_tok_pattern pattern; /* SPLIT, BYTE_LEVEL with use_regex, METASPACE with split */
     enum sp_tok_behavior behavior;
     bool invert, use_regex, prefix_space, split;
-    bool spells;               /* BYTE_LEVEL: bytes become the characters that stand for them (the model isn't byte_level) */
+    bool spells; /* BYTE_LEVEL: bytes become the characters that stand for them (the model isn't byte_level) */
     enum sp_tok_scheme scheme; /* METASPACE                           */
     const char *replacement;
     int64_t length; /* LENGTH: characters                  */
@@ -212,19 +212,19 @@ struct sp_tokenizer {
     struct sp_tok_map merge;   /* left << 32 | right -> rank << 32 | id */
     int32_t byte_id[256];      /* byte-level: its token; else <0xHH>; -1 */
     bool byte_level, byte_fallback, fuse_unk, ignore_merges;
-    bool splits_at_mark; /* no token holds a U+2581 behind another character */
-    const char *prefix, *suffix; /* of a word's later pieces (BPE, WordPiece); of its last (BPE); "" */
-    int64_t word_chars_max;      /* WordPiece                           */
-    double score_unk;            /* Unigram                             */
+    bool splits_at_mark;             /* no token holds a U+2581 behind another character */
+    const char *prefix, *suffix;     /* of a word's later pieces (BPE, WordPiece); of its last (BPE); "" */
+    int64_t word_chars_max;          /* WordPiece                           */
+    double score_unk;                /* Unigram                             */
     struct sp_tok_tree start, later; /* Unigram: pieces; WordPiece: words' beginnings, later pieces without prefix */
     struct sp_tok_norm norm[SP_TOK_STEPS_MAX];
     struct sp_tok_pre pre[SP_TOK_STEPS_MAX];
     struct sp_tok_dec dec[SP_TOK_STEPS_MAX];
     int n_norm, n_pre, n_dec, n_before, n_behind;
     int32_t before[SP_TOK_STEPS_MAX], behind[SP_TOK_STEPS_MAX]; /* the post-processor's ids */
-    bool joins; /* no decoder: tokens are joined by spaces */
-    const char *strip;          /* of the whole decoded text, this character: */
-    int strip_start, strip_stop; /* at most so many times in front, behind */
+    bool joins;                                                 /* no decoder: tokens are joined by spaces */
+    const char *strip;                                          /* of the whole decoded text, this character: */
+    int strip_start, strip_stop;                                /* at most so many times in front, behind */
     struct sp_tok_tree raw_added, norm_added;
     struct sp_tok_scratch scratch;
 };
@@ -292,8 +292,8 @@ struct sp_tok_pre_name {
     const char *names[SP_TOK_PRE_ALIASES], *patterns[SP_TOK_PRE_PATTERNS];
     bool ignore_merges, add_bos, nfc;
 };
-const struct sp_tok_pre_name *sp_tok_pre_named(const char *name);   /* NULL: not known     */
-const char *sp_tok_pre_name_of(const struct sp_tokenizer *t);       /* NULL: there is none */
+const struct sp_tok_pre_name *sp_tok_pre_named(const char *name); /* NULL: not known     */
+const char *sp_tok_pre_name_of(const struct sp_tokenizer *t);     /* NULL: there is none */
 /* Scores as merge ranks: every way to cut a token into two is a merge, a better score comes first. */
 enum sp_status sp_tok_merges_of_scores(struct sp_tokenizer *t, struct sp_err *err);
 enum sp_status sp_tok_load_steps(struct sp_tokenizer *t, const json_t *root, struct sp_err *err);

@@ -16,7 +16,8 @@ static enum sp_status model_kind(const json_t *model, enum sp_tok_model *out, st
                                          [SP_TOK_WORDPIECE] = "WordPiece",
                                          [SP_TOK_WORDLEVEL] = "WordLevel" };
     const char *type = NULL;
-    bool merges = json_is_array(json_object_get(model, "merges")), list = json_is_array(json_object_get(model, "vocab"));
+    bool merges = json_is_array(json_object_get(model, "merges")),
+         list = json_is_array(json_object_get(model, "vocab"));
     TRY(sp_json_text(model, "type", merges ? "BPE" : list ? "Unigram" : "WordPiece", &type, err));
     for (size_t i = 0; i < SP_COUNT(names); i++)
         if (strcmp(type, names[i]) == 0) {
@@ -145,7 +146,8 @@ static enum sp_status load_unknown(struct sp_tokenizer *t, const json_t *model, 
     const char *name = NULL;
     int64_t id = -1;
     if (t->model == SP_TOK_UNIGRAM) {
-        TRY(sp_json_int(model, "unk_id", 0, (int64_t)json_array_size(json_object_get(model, "vocab")) - 1, -1, &id, err));
+        TRY(sp_json_int(model, "unk_id", 0, (int64_t)json_array_size(json_object_get(model, "vocab")) - 1, -1, &id,
+                        err));
         t->unk = (int32_t)id;
         return SP_OK;
     }

@@ -60,10 +60,14 @@ static enum sp_status dec_details(struct sp_tokenizer *t, struct sp_tok_dec *d, 
 static enum sp_status decoder(struct sp_tokenizer *t, const json_t *j, const char *type, struct sp_err *err)
 {
     static const char *const names[] = {
-        [SP_TOK_DEC_BYTE_LEVEL] = "ByteLevel", [SP_TOK_DEC_BYTE_FALLBACK] = "ByteFallback",
-        [SP_TOK_DEC_FUSE] = "Fuse",            [SP_TOK_DEC_REPLACE] = "Replace",
-        [SP_TOK_DEC_STRIP] = "Strip",          [SP_TOK_DEC_METASPACE] = "Metaspace",
-        [SP_TOK_DEC_WORDPIECE] = "WordPiece",  [SP_TOK_DEC_SUFFIX] = "BPEDecoder",
+        [SP_TOK_DEC_BYTE_LEVEL] = "ByteLevel",
+        [SP_TOK_DEC_BYTE_FALLBACK] = "ByteFallback",
+        [SP_TOK_DEC_FUSE] = "Fuse",
+        [SP_TOK_DEC_REPLACE] = "Replace",
+        [SP_TOK_DEC_STRIP] = "Strip",
+        [SP_TOK_DEC_METASPACE] = "Metaspace",
+        [SP_TOK_DEC_WORDPIECE] = "WordPiece",
+        [SP_TOK_DEC_SUFFIX] = "BPEDecoder",
     };
     if (t->n_dec == SP_TOK_STEPS_MAX)
         return sp_tok_too_many(err);

@@ -190,8 +190,7 @@ static enum sp_status pre_digits(struct sp_tokenizer *t, struct sp_tok_pre *p, c
     return SP_OK;
 }
 
-static enum sp_status pre_punctuation(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j,
-                                      struct sp_err *err)
+static enum sp_status pre_punctuation(struct sp_tokenizer *t, struct sp_tok_pre *p, const json_t *j, struct sp_err *err)
 {
     (void)t;
     p->kind = SP_TOK_PUNCTUATION;

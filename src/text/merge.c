@@ -10,9 +10,9 @@
 #include "inner.h"
 
 enum {
-    CACHE = 1 << 14,                  /* slots                          */
+    CACHE = 1 << 14, /* slots                          */
     AFFIX_MAX = SP_TOK_AFFIX_MAX,
-    WORD_BYTES_MAX = INT32_MAX / 4    /* of one pre-token               */
+    WORD_BYTES_MAX = INT32_MAX / 4 /* of one pre-token               */
 };
 
 static enum sp_status reserve(struct sp_tok_scratch *w, size_t n, struct sp_err *err)

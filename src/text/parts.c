@@ -53,8 +53,7 @@ static enum sp_status put_piece(struct sp_tokenizer *t, const char *s, size_t n,
     return sp_tok_put_raw(t, name, n + m, id, err);
 }
 
-static enum sp_status put_token(struct sp_tokenizer *t, const struct sp_token_parts *p, int32_t id,
-                                struct sp_err *err)
+static enum sp_status put_token(struct sp_tokenizer *t, const struct sp_token_parts *p, int32_t id, struct sp_err *err)
 {
     const char *s = p->token[id].at;
     size_t n = p->token[id].n;
@@ -128,8 +127,8 @@ static int32_t known(const struct sp_tokenizer *t, int32_t id, int32_t usual)
 static enum sp_status around(struct sp_tokenizer *t, bool bos, bool eos, const char *what, struct sp_err *err)
 {
     if ((bos && t->bos < 0) || (eos && t->eos < 0))
-        return sp_fail(err, SP_FORMAT, "add_%s_token is set, but no %s token is named", bos && t->bos < 0 ? "bos" : "eos",
-                       what);
+        return sp_fail(err, SP_FORMAT, "add_%s_token is set, but no %s token is named",
+                       bos && t->bos < 0 ? "bos" : "eos", what);
     if (bos)
         t->before[t->n_before++] = t->bos;
     if (eos)
@@ -206,11 +205,9 @@ static enum sp_status make_bert(struct sp_tokenizer *t, const struct sp_token_pa
     t->model = SP_TOK_WORDPIECE;
     t->prefix = "##";
     t->word_chars_max = 100;
-    t->norm[t->n_norm++] = (struct sp_tok_norm){ .kind = SP_TOK_BERT,
-                                                 .clean = true,
-                                                 .chinese = true,
-                                                 .lower = lower,
-                                                 .accents = said(p->strip_accents, lower) };
+    t->norm[t->n_norm++] = (struct sp_tok_norm){
+        .kind = SP_TOK_BERT, .clean = true, .chinese = true, .lower = lower, .accents = said(p->strip_accents, lower)
+    };
     t->pre[t->n_pre++] = (struct sp_tok_pre){ .kind = SP_TOK_WHITESPACE_SPLIT, .behavior = SP_TOK_REMOVED };
     t->pre[t->n_pre++] = (struct sp_tok_pre){ .kind = SP_TOK_PUNCTUATION, .behavior = SP_TOK_ISOLATED };
     t->dec[t->n_dec++] = (struct sp_tok_dec){ .kind = SP_TOK_DEC_WORDPIECE, .from = "##", .cleanup = true };
@@ -236,11 +233,9 @@ static enum sp_status unigram_steps(struct sp_tokenizer *t, const struct sp_toke
         TRY(sp_tok_pattern_init(&r->pattern, &t->mem, " {2,}", false, err));
     }
     struct sp_tok_pre *s = &t->pre[t->n_pre++];
-    *s = (struct sp_tok_pre){ .kind = SP_TOK_METASPACE,
-                              .behavior = SP_TOK_WITH_NEXT,
-                              .replacement = mark,
-                              .scheme = scheme,
-                              .split = true };
+    *s = (struct sp_tok_pre){
+        .kind = SP_TOK_METASPACE, .behavior = SP_TOK_WITH_NEXT, .replacement = mark, .scheme = scheme, .split = true
+    };
     t->dec[t->n_dec++] = (struct sp_tok_dec){ .kind = SP_TOK_DEC_METASPACE, .from = mark, .scheme = scheme };
     return sp_tok_pattern_init(&s->pattern, &t->mem, mark, true, err);
 }

@@ -166,8 +166,8 @@ static enum sp_status kind_out(const struct sp_tokenizer *t, struct sp_token_par
     } else if (t->model == SP_TOK_UNIGRAM) {
         out->model = "t5";
         out->pre = "default";
-        out->add_space_prefix = t->n_pre && t->pre[t->n_pre - 1].kind == SP_TOK_METASPACE &&
-                                t->pre[t->n_pre - 1].scheme != SP_TOK_NEVER;
+        out->add_space_prefix =
+            t->n_pre && t->pre[t->n_pre - 1].kind == SP_TOK_METASPACE && t->pre[t->n_pre - 1].scheme != SP_TOK_NEVER;
         out->remove_extra_whitespaces = has_norm(t, SP_TOK_REPLACE, &r) || has_norm(t, SP_TOK_STRIP, &r) ||
                                         (t->n_pre && t->pre[0].kind == SP_TOK_WHITESPACE_SPLIT);
         if (has_norm(t, SP_TOK_PRECOMPILED, &r)) {

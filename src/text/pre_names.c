@@ -8,53 +8,65 @@
 #include "inner.h"
 
 #define ENDINGS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define SPACES "\\s+(?!\\S)|\\s+"
+#define SPACES  "\\s+(?!\\S)|\\s+"
 #define CASED(tail, digits)                                                                                            \
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" tail                   \
     "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" tail "|" digits       \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|" SPACES
 #define LLAMA3 ENDINGS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" SPACES
-#define QWEN2 ENDINGS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" SPACES
-#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|" SPACES
+#define QWEN2  ENDINGS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" SPACES
+#define GPT2   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|" SPACES
 #define DEEPSEEK3                                                                                                      \
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"                  \
     "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|" SPACES
 /* Letters with case, as DeepSeek lists them. */
-#define LETTERS                                                                                                        \
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼ" \
-    "ℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
+#define LETTERS                                                                                                                                                                                              \
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-"                         \
+    "Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼ"                                                                                                               \
+    "ℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-" \
+    "𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
 
 static const struct sp_tok_pre_name rows[] = {
-    { { "gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es", "jina-v2-de", "a.x-4.0", "mellum",
-        "modern-bert", "jina-v1-en", "jina-v2-code", "roberta-bpe", "exaone4", "jais", "trillion", "granite-docling" },
-      { GPT2 } },
-    { { "mpt", "olmo" }, { GPT2 }, .nfc = true },
-    { { "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2" },
-      { "\\p{N}", GPT2 } },
-    { { "llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano" },
-      { LLAMA3 },
+    { .names = { "gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es", "jina-v2-de", "a.x-4.0", "mellum",
+                 "modern-bert", "jina-v1-en", "jina-v2-code", "roberta-bpe", "exaone4", "jais", "trillion",
+                 "granite-docling" },
+      .patterns = { GPT2 } },
+    { .names = { "mpt", "olmo" }, .patterns = { GPT2 }, .nfc = true },
+    { .names = { "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2" },
+      .patterns = { "\\p{N}", GPT2 } },
+    { .names = { "llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
+                 "jina-v5-nano" },
+      .patterns = { LLAMA3 },
       .ignore_merges = true,
       .add_bos = true },
-    { { "dbrx", "smaug-bpe", "glm4", "chatglm-bpe" }, { LLAMA3 } },
-    { { "qwen2" }, { QWEN2 }, .nfc = true },
-    { { "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan", "solar-open", "grok-2", "kormo", "f2llmv2" }, { QWEN2 } },
-    { { "qwen35" },
-      { ENDINGS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" SPACES },
+    { .names = { "dbrx", "smaug-bpe", "glm4", "chatglm-bpe" }, .patterns = { LLAMA3 } },
+    { .names = { "qwen2" }, .patterns = { QWEN2 }, .nfc = true },
+    { .names = { "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan", "solar-open", "grok-2", "kormo", "f2llmv2" },
+      .patterns = { QWEN2 } },
+    { .names = { "qwen35" },
+      .patterns = { ENDINGS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| "
+                            "?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" SPACES },
       .nfc = true },
-    { { "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2" }, { CASED(ENDINGS "?", "\\p{N}{1,3}") } },
-    { { "tekken" }, { CASED("", "\\p{N}") }, .ignore_merges = true, .add_bos = true },
-    { { "deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4" }, { "\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3 } },
-    { { "deepseek-llm" },
-      { "[\r\n]", LETTERS, "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", "[一-龥ࠀ-一가-퟿]+", "\\p{N}+" } },
-    { { "deepseek-coder" }, { "[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+", "\\p{N}" } },
-    { { "falcon", "default" }, { "[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]" } },
-    { { "bloom", "poro-chat", "gpt3-finnish" }, { " ?[^(\\s|.,!?…。，、।۔،)]+" } },
-    { { "viking" }, { " ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}" } },
-    { { "superbpe" }, { "\\p{N}+", "(?=(\\d{3})+(?!\\d))" } },
-    { { "bailingmoe", "bailingmoe2", "llada-moe" },
-      { "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|" SPACES } },
-    { { "seed-coder" },
-      { ENDINGS "|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+|\\s*[\r\n]+|" SPACES } },
+    { .names = { "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2" },
+      .patterns = { CASED(ENDINGS "?", "\\p{N}{1,3}") } },
+    { .names = { "tekken" }, .patterns = { CASED("", "\\p{N}") }, .ignore_merges = true, .add_bos = true },
+    { .names = { "deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4" },
+      .patterns = { "\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3 } },
+    { .names = { "deepseek-llm" },
+      .patterns = { "[\r\n]", LETTERS, "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", "[一-龥ࠀ-一가-퟿]+",
+                    "\\p{N}+" } },
+    { .names = { "deepseek-coder" },
+      .patterns = { "[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+", "\\p{N}" } },
+    { .names = { "falcon", "default" },
+      .patterns = { "[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]" } },
+    { .names = { "bloom", "poro-chat", "gpt3-finnish" }, .patterns = { " ?[^(\\s|.,!?…。，、।۔،)]+" } },
+    { .names = { "viking" }, .patterns = { " ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}" } },
+    { .names = { "superbpe" }, .patterns = { "\\p{N}+", "(?=(\\d{3})+(?!\\d))" } },
+    { .names = { "bailingmoe", "bailingmoe2", "llada-moe" },
+      .patterns = { "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| "
+                    "?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|" SPACES } },
+    { .names = { "seed-coder" },
+      .patterns = { ENDINGS "|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+|\\s*[\r\n]+|" SPACES } },
 };
 
 const struct sp_tok_pre_name *sp_tok_pre_named(const char *name)

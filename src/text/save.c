@@ -67,7 +67,7 @@ static json_t *merges(const struct sp_tokenizer *t)
         json_t *a = spelled(t, (int32_t)(m[i].key >> 32)), *b = spelled(t, (int32_t)(uint32_t)m[i].key);
         bool spaced = a && b && (strchr(json_string_value(a), ' ') || strchr(json_string_value(b), ' '));
         /* "a b" where it can be: every version reads that */
-        json_t *both = spaced ? json_pack("[O, O]", a, b)
+        json_t *both = spaced   ? json_pack("[O, O]", a, b)
                        : a && b ? json_sprintf("%s %s", json_string_value(a), json_string_value(b))
                                 : NULL;
         json_decref(a);
@@ -268,8 +268,8 @@ static json_t *model(const struct sp_tokenizer *t)
     case SP_TOK_UNIGRAM:
         json_decref(unk);
         unk = t->unk >= 0 ? json_integer(t->unk) : json_null();
-        return json_pack("{s:s, s:o, s:o, s:b}", "type", "Unigram", "unk_id", unk, "vocab", pieces(t),
-                         "byte_fallback", t->byte_fallback);
+        return json_pack("{s:s, s:o, s:o, s:b}", "type", "Unigram", "unk_id", unk, "vocab", pieces(t), "byte_fallback",
+                         t->byte_fallback);
     case SP_TOK_WORDPIECE:
         return json_pack("{s:s, s:o, s:s, s:I, s:o}", "type", "WordPiece", "unk_token", unk,
                          "continuing_subword_prefix", t->prefix, "max_input_chars_per_word",
@@ -290,7 +290,8 @@ static bool is_text(const struct sp_tokenizer *t)
 {
     for (int32_t id = 0; id < t->n_vocab; id++) {
         const struct sp_tok_token *k = &t->token[id];
-        bool as_is = (k->flags & SP_TOK_ADDED) || ((k->flags & SP_TOK_IN_VOCAB) && (!t->byte_level || (k->flags & SP_TOK_LITERAL)));
+        bool as_is = (k->flags & SP_TOK_ADDED) ||
+                     ((k->flags & SP_TOK_IN_VOCAB) && (!t->byte_level || (k->flags & SP_TOK_LITERAL)));
         if (as_is && !sp_utf8_valid(k->raw, k->n_raw))
             return false;
     }

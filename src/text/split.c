@@ -10,9 +10,9 @@ const char *const sp_tok_behaviors[5] = { [SP_TOK_REMOVED] = "Removed",
                                           [SP_TOK_WITH_PREVIOUS] = "MergedWithPrevious",
                                           [SP_TOK_WITH_NEXT] = "MergedWithNext",
                                           [SP_TOK_CONTIGUOUS] = "Contiguous" };
-const char *const sp_tok_schemes[3] = { [SP_TOK_ALWAYS] = "always",
-                                        [SP_TOK_FIRST] = "first",
-                                        [SP_TOK_NEVER] = "never" };
+const char *const sp_tok_schemes[3] = {
+    [SP_TOK_ALWAYS] = "always", [SP_TOK_FIRST] = "first", [SP_TOK_NEVER] = "never"
+};
 
 struct cutter {
     struct sp_tokenizer *t;
@@ -191,12 +191,11 @@ static enum sp_status metaspace(struct sp_tokenizer *t, int i, const char *s, si
     }
     if (copy->full)
         return sp_tok_nomem(err);
-    return p->split ? cut(t, i, copy->at, copy->n, first, out, err)
-                    : next(t, i, copy->at, copy->n, first, out, err);
+    return p->split ? cut(t, i, copy->at, copy->n, first, out, err) : next(t, i, copy->at, copy->n, first, out, err);
 }
 
-static enum sp_status byte_level(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first,
-                                 struct sp_ids *out, struct sp_err *err)
+static enum sp_status byte_level(struct sp_tokenizer *t, int i, const char *s, size_t n, bool first, struct sp_ids *out,
+                                 struct sp_err *err)
 {
     const struct sp_tok_pre *p = &t->pre[i];
     if (p->prefix_space && *s != ' ') {

@@ -65,8 +65,8 @@ struct sp_token_parts {
     int32_t n_tokens, n_merges;
     const struct sp_slice *token; /* [n_tokens]                          */
     const float *score;           /* [n_tokens], or NULL                 */
-    const int32_t *type;          /* [n_tokens], or NULL: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte */
-    const struct sp_slice *merge; /* [n_merges] "left right"             */
+    const int32_t *type; /* [n_tokens], or NULL: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte */
+    const struct sp_slice *merge;  /* [n_merges] "left right"             */
     const unsigned char *charsmap; /* [n_charsmap] precompiled_charsmap, or NULL */
     size_t n_charsmap;
     int32_t bos, eos, unk, sep, pad, mask, eot; /* token numbers; -1: not said          */
