@@ -35,7 +35,7 @@ LIBS     = $(PKG_LIBS) -lm -ldl -pthread $(LDFLAGS)
 
 SRC     := $(sort $(filter-out src/kernel/portable/%,$(wildcard src/*/*.c src/*/*/*.c)))
 ifneq ($(ARCH),x86_64)
-SRC     := $(filter-out %_avx2.c %_avx512.c,$(SRC))
+SRC     := $(filter-out %_avx2.c %_avx512.c %_vnni.c,$(SRC))
 endif
 ifneq ($(ARCH),aarch64)
 SRC     := $(filter-out %_neon.c,$(SRC))
@@ -45,6 +45,9 @@ CLISRC  := $(filter src/cli/%,$(SRC))
 OBJ     := $(LIBSRC:src/%.c=$(BUILD)/obj/%.o)
 CLIOBJ  := $(CLISRC:src/%.c=$(BUILD)/obj/%.o)
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
+ifneq ($(ARCH),x86_64)
+TESTS   := $(filter-out %_avx2,$(TESTS))
+endif
 BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/bench_*.c)))
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/*.c)))
 FUZZERS := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard fuzz/fuzz_*.c)))
@@ -56,6 +59,7 @@ all: $(BUILD)/sparsam                    ## the program, at build/sparsam (the d
 
 ISA_avx2   := -mavx2 -mfma -mf16c
 ISA_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+ISA_vnni   := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=256
 
 # Without the libraries every object fails in its own way: say it once instead.
 ifeq ($(PKG_LIBS),)
@@ -71,6 +75,9 @@ $(BUILD)/obj/%_avx2.o: src/%_avx2.c
 $(BUILD)/obj/%_avx512.o: src/%_avx512.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(ISA_avx512) -MMD -MP -Isrc/$(firstword $(subst /, ,$*)) -c $< -o $@
+$(BUILD)/obj/%_vnni.o: src/%_vnni.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(ISA_vnni) -MMD -MP -Isrc/$(firstword $(subst /, ,$*)) -c $< -o $@
 $(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -Isrc/$(firstword $(subst /, ,$*)) -c $< -o $@
@@ -83,6 +90,8 @@ $(BUILD)/libsparsam.so: $(OBJ)
 $(BUILD)/sparsam: $(CLIOBJ) $(BUILD)/libsparsam.a
 	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
+# a test that holds a row for AVX2
+$(BUILD)/tests/%_avx2: CFLAGS_ALL += $(ISA_avx2)
 # tests/test_ROOM.c may include any door: "room/room.h"
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libsparsam.a
 	@mkdir -p $(@D)
@@ -178,7 +187,7 @@ noavx:                                   ## runs the tests on an x86-64 without 
 	@$(MAKE) -s --no-print-directory $(NOAVX) emulated
 # Not kill.sh and disk.sh, which load a library into the program, nor install.sh; nor what stands in for other
 # processors' rows by cutting their vectors, which any processor tests as well.
-EMULATED := $(filter-out %_wide %_narrow,$(TESTS)) tests/verbs.sh tests/measure.sh tests/small.sh
+EMULATED := $(filter-out %_wide %_narrow %_avx2,$(TESTS)) tests/verbs.sh tests/measure.sh tests/small.sh
 emulated:
 	@printf '#!/bin/sh\nexec %s "%s" "$$@"\n' '$(RUNNER)' '$(abspath $(BUILD)/sparsam)' > $(BUILD)/sparsam-emulated
 	@chmod +x $(BUILD)/sparsam-emulated; : > $(BUILD)/tally

@@ -1,125 +1,14 @@
-/* tests/test_gemm_bits.c - products with weights in blocks, every row, where
- * nothing need be lost: numbers of a that are whole multiples of a 127th of the
- * largest of their 32 become bytes exactly, so that only sums are rounded.
- *
- * Weights are random bytes, and bytes of ones and of zeros, with which sums in 16
- * bits come nearest to their limit.
+/* tests/test_gemm_bits.c - every gemm row on weights in blocks: see the header.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "cost/cost.h"
-#include "kernel_cases_gemm.h"
-
-enum { N = 19, M_MAX = 13, K_MAX = 32 * 23, LD = 768 };
-static unsigned char b[N * LD * 2];
-static float a[M_MAX * K_MAX], c[M_MAX * N], w[N * LD];
-static void *scratch;
-
-/* Where f16 scales stand in a block. */
-static int half_at(enum sp_format f, int which)
-{
-    switch (f) {
-    case SP_Q4_1: case SP_Q5_1: case SP_Q4_K: case SP_Q5_K: return 2 * which;
-    case SP_Q2_K: return 80 + 2 * which;
-    case SP_Q3_K: return 108;
-    case SP_Q6_K: return 208;
-    case SP_TQ1_0: return 52;
-    case SP_TQ2_0: return 64;
-    default: return 0;
-    }
-}
-
-static void fill_blocks(enum sp_format f, int pattern, struct sp_random *r)
-{
-    const struct sp_format_row *row = &sp_formats[f];
-    for (int64_t i = 0; i < N * LD / row->block; i++) {
-        unsigned char *p = b + i * row->bytes;
-        for (int j = 0; j < row->bytes; j++)
-            p[j] = pattern == 1 ? 0xFF : pattern == 2 ? 0 : (unsigned char)(sp_random_below(r, 255) + 129); /* not -128, which Q8_0 has no use for */
-        if (f == SP_MXFP4)
-            p[0] = 120;
-        for (int j = 0; j < 2 && f != SP_MXFP4; j++) {
-            p[half_at(f, j)] = 0;
-            p[half_at(f, j) + 1] = (unsigned char)(j ? 0x2C : 0x24);
-        }
-    }
-    row->decode(w, b, N * LD);
-}
-
-/* Each 32 hold a 127 of their scale; a quarter of the rows nothing else, of one sign or of both. */
-static void fill_rows(int64_t m, int64_t k, struct sp_random *r)
-{
-    for (int64_t i = 0; i < m * k; i++) {
-        int q = (int)sp_random_below(r, 255) - 127;
-        q = i % 32 == 5 ? 127 : i / k % 4 == 1 ? 127 : i / k % 4 == 2 ? (i % 2 ? -127 : 127) : q;
-        a[i] = (float)q * (1.0f + (float)(i / 32 % 3)) / 64;
-    }
-}
-
-static void compare(const struct sp_kernel_row *r, const struct sp_gemm_args *g)
-{
-    for (int64_t i = 0; i < g->m; i++)
-        for (int64_t j = 0; j < N; j++) {
-            double want = 0, size = 1e-9;
-            for (int64_t l = 0; l < g->k; l++) {
-                double x = (double)a[i * g->k + l] * (double)w[j * LD + l];
-                want += x;
-                size += fabs(x);
-            }
-            if (!(fabs((double)c[i * N + j] - want) <= 4e-6 * size))
-                fail_msg("%s, %s, m %lld, k %lld: [%lld,%lld] is %.9g, not %.9g", r->name, sp_formats[g->b_format].name, (long long)g->m,
-                         (long long)g->k, (long long)i, (long long)j, (double)c[i * N + j], want);
-        }
-}
-
-static int every_row(const struct sp_gemm_args *g)
-{
-    int n = 0;
-    for (const struct sp_kernel_row *r = sp_kernel_gemm.rows;; r++) {
-        if (!(r->needs & ~sp_cpu_features()) && (!r->fits || r->fits(g))) {
-            memset(c, 0xFF, sizeof c);
-            sp_kernel_run(&sp_kernel_gemm, r, g, NULL, scratch, SP_SCRATCH_MAX);
-            compare(r, g);
-            n++;
-        }
-        if (!r->needs)
-            return n;
-    }
-}
+#include "test_gemm_bits.h"
 
 static void nothing_is_lost(void **unused)
 {
-    static const int64_t m[] = { 1, 2, 3, 4, 5, 13 }, k[] = { 32, 256, 288, 736 };
-    struct sp_random r = { .key = 11 };
-    int n = 0;
     (void)unused;
-    for (size_t f = 0; f < SP_COUNT(gemm_bits); f++)
-        for (int pattern = 0; pattern < 3; pattern++) {
-            fill_blocks(gemm_bits[f], pattern, &r);
-            for (size_t i = 0; i < SP_COUNT(m) * SP_COUNT(k); i++) {
-                if (pattern && i % 5)
-                    continue;
-                struct sp_gemm_args g = { .a = a, .b = b, .c = c, .m = m[i % SP_COUNT(m)], .n = N, .k = k[i / SP_COUNT(m)], .ldb = LD, .ldc = N,
-                                          .trans = 2, .a_format = SP_F32, .b_format = (int32_t)gemm_bits[f], .c_format = SP_F32 };
-                g.lda = g.k;
-                fill_rows(g.m, g.k, &r);
-                n += every_row(&g);
-            }
-        }
-    print_message("  %d products\n", n);
-    assert_true(n > 0);
+    products_of(sp_kernel_gemm.rows, false);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(nothing_is_lost) };
-    scratch = sp_alloc(SP_SCRATCH_MAX);
-    int failed = scratch ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
-    sp_free(scratch);
-    return failed;
+    return run_bits_test(nothing_is_lost);
 }

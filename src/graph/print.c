@@ -20,8 +20,27 @@ static bool first_use(const struct sp_program *const *p, int n, int at, int step
     return true;
 }
 
+/* Whether a step reads numbers in blocks (of Q8_0 the plain text knows). */
+static bool reads_blocks(const struct sp_step *s)
+{
+    for (const struct sp_field *f = s->kernel->fields; f->name; f++) {
+        const char *end = strstr(f->name, "_format");
+        int32_t format;
+        memcpy(&format, s->args + f->at, sizeof format);
+        if (f->kind == SP_FIELD_I32 && end && format >= 0 && format < SP_FORMATS && format != SP_Q8_0 && sp_formats[format].block > 1)
+            return true;
+    }
+    return false;
+}
+
 static void print_kernels(const struct sp_program *const *p, int n, FILE *out)
 {
+    bool blocks = false;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < p[i]->n; j++)
+            blocks |= reads_blocks(&p[i]->step[j]);
+    if (!blocks)
+        fputs("#define SP_PLAIN_FORMATS 1\n", out);
     fputs(sp_kernel_prelude, out);
     for (int i = 0; i < n; i++)
         for (int j = 0; j < p[i]->n; j++)

@@ -17,7 +17,14 @@ typedef float v8 __attribute__((vector_size(32)));
 typedef int32_t m8 __attribute__((vector_size(32)));
 
 /* What codes stand for: whole numbers from low to high, or 16 values in a table. */
-struct grid { float low, high; const signed char *table; };
+enum table { WHOLE, IQ4, FP4 };
+struct grid { float low, high; enum table table; };
+static const signed char fp4_sorted[16] = { -12, -8, -6, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4, 6, 8, 12 };
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 static inline v8 load(const float *p)
 {
@@ -41,30 +48,51 @@ static inline float total(v8 v)
     return ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7]));
 }
 
-/* The grid's nearest value. */
-static inline v8 nearest(const struct grid *g, v8 x)
+/* The nearest of 16 values, and its place. */
+static inline v8 nearest_of(const signed char *table, v8 x, m8 *place)
 {
-    if (g->table) {
-        v8 v = splat((float)g->table[0]);
-        for (int i = 1; i < 16; i++)
-            v = pick(x > splat(0.5f * (float)(g->table[i - 1] + g->table[i])), splat((float)g->table[i]), v);
-        return v;
+    v8 v = splat((float)table[0]);
+    m8 n = { 0 };
+    UNROLL
+    for (int i = 1; i < 16; i++) {
+        m8 above = x > splat(0.5f * (float)(table[i - 1] + table[i]));
+        v = pick(above, splat((float)table[i]), v);
+        n -= above;
     }
+    *place = n;
+    return v;
+}
+
+/* The grid's nearest value, and its code: the place in the table, or the value itself. */
+static inline v8 nearest_code(const struct grid *g, v8 x, m8 *code)
+{
+    if (g->table == IQ4)
+        return nearest_of(sp_run_iq4, x, code);
+    if (g->table == FP4)
+        return nearest_of(fp4_sorted, x, code);
     x = pick(x > splat(g->low), x, splat(g->low));
     x = pick(x < splat(g->high), x, splat(g->high));
     const v8 magic = splat(12582912.0f); /* 1.5 2^23: rounds to whole numbers */
-    return (x + magic) - magic;
+    x = (x + magic) - magic;
+    *code = __builtin_convertvector(x, m8);
+    return x;
 }
 
-static int code_of(const struct grid *g, float x)
+static inline v8 nearest(const struct grid *g, v8 x)
 {
-    float v = nearest(g, splat(x))[0];
-    int i = 0;
-    if (!g->table)
-        return (int)v;
-    while (i < 15 && (float)g->table[i] < v)
-        i++;
-    return i;
+    m8 code;
+    return nearest_code(g, x, &code);
+}
+
+/* q = codes less `minus` of (x + m) times step. */
+static void codes_of(const struct grid *g, const float *x, int n, float m, float step, int minus, unsigned char *q)
+{
+    for (int i = 0; i < n; i += L) {
+        m8 code;
+        nearest_code(g, (load(x + i) + splat(m)) * splat(step), &code);
+        for (int j = 0; j < L; j++)
+            q[i + j] = (unsigned char)(code[j] - minus);
+    }
 }
 
 static float inverse(float d)
@@ -109,7 +137,7 @@ static float signed_most(const float *x, int n)
 /* The largest number goes near either end of the grid, on it, inside or beyond it. */
 static float fit_step(const struct grid *g, const float *x, const float *w, int n)
 {
-    enum { TRIES = 10 };
+    enum { TRIES = 5 };
     float most = signed_most(x, n), reach = g->high < 4 ? 2.5f : 1.0f, from = g->table ? 0.88f : 1 - 0.9f / (g->high + 1);
     float to = g->table ? 1.25f : 1 + reach / (g->high + 1);
     struct fit best = { 0 };
@@ -117,7 +145,7 @@ static float fit_step(const struct grid *g, const float *x, const float *w, int 
         return 0;
     for (int end = 0; end < 2; end++)
         for (int t = 0; t <= TRIES; t++) {
-            float factor = t == 4 ? 1 : from + (to - from) * (float)t / TRIES;
+            float factor = t == 2 ? 1 : from + (to - from) * (float)t / TRIES;
             struct fit f = try_step(g, x, w, n, factor * (end ? g->high : g->low) / most);
             best = f.gain > best.gain ? f : best;
         }
@@ -147,7 +175,7 @@ static struct sums sums_of(const float *x, const float *w, int n)
 /* As try_step; m is not negative unless any. */
 static struct fit try_line(float high, const float *x, const float *w, int n, float step, float m, const struct sums *s, bool any)
 {
-    const struct grid g = { 0, high, NULL };
+    const struct grid g = { 0, high, WHOLE };
     v8 l = { 0 }, xl = { 0 }, ll = { 0 };
     for (int i = 0; i < n; i += L) {
         v8 v = load(x + i), c = nearest(&g, (v + splat(m)) * splat(step)), wc = load(w + i) * c;
@@ -169,7 +197,7 @@ static struct fit try_line(float high, const float *x, const float *w, int n, fl
 
 static struct fit fit_line(float high, const float *x, const float *w, int n, bool any)
 {
-    enum { TRIES = 24 };
+    enum { TRIES = 8 };
     struct sums s = sums_of(x, w, n);
     float least = x[0], most = x[0];
     for (int i = 1; i < n; i++) {
@@ -182,7 +210,7 @@ static struct fit fit_line(float high, const float *x, const float *w, int n, bo
     if (!(most - least > TINY))
         return best;
     for (int t = 0; t <= TRIES; t++) {
-        struct fit f = try_line(high, x, w, n, (high - 0.9f + 0.1f * (float)t) / (most - least), -least, &s, any);
+        struct fit f = try_line(high, x, w, n, (high - 0.9f + 0.3f * (float)t) / (most - least), -least, &s, any);
         best = f.gain > best.gain ? f : best;
     }
     for (int i = 0; i < REFINE && best.d > 0; i++) {
@@ -194,7 +222,7 @@ static struct fit fit_line(float high, const float *x, const float *w, int n, bo
 
 static float line_error(float high, const float *x, const float *w, int n, float d, float m)
 {
-    const struct grid g = { 0, high, NULL };
+    const struct grid g = { 0, high, WHOLE };
     v8 sum = { 0 }, step = splat(inverse(d));
     for (int i = 0; i < n; i += L) {
         v8 v = load(x + i) + splat(m), e = v - nearest(&g, v * step) * splat(d);
@@ -286,7 +314,7 @@ static void best_line(const struct lines *p, const float *x, const float *w, flo
 /* Least squares for d and m with everything else fixed. */
 static void refit_lines(const struct lines *p, const float *x, const float *w, float *d, float *m, const int *scale, const int *least)
 {
-    const struct grid g = { 0, p->high, NULL };
+    const struct grid g = { 0, p->high, WHOLE };
     v8 aa = { 0 }, ab = { 0 }, bb = { 0 }, xa = { 0 }, xb = { 0 };
     for (int i = 0; i < BLOCK; i += L) {
         float s = (float)scale[i / p->length], k = (float)least[i / p->length];
@@ -326,11 +354,9 @@ static void fit_lines(const struct lines *p, const float *x, const float *w, int
 
 static void line_codes(const struct lines *p, const float *x, const float dm[2], const int *scale, const int *least, unsigned char *q)
 {
-    const struct grid g = { 0, p->high, NULL };
-    for (int i = 0; i < BLOCK; i++) {
-        int j = i / p->length;
-        q[i] = (unsigned char)code_of(&g, (x[i] + dm[1] * (float)least[j]) * inverse(dm[0] * (float)scale[j]));
-    }
+    const struct grid g = { 0, p->high, WHOLE };
+    for (int j = 0, i = 0; j < p->n; j++, i += p->length)
+        codes_of(&g, x + i, p->length, dm[1] * (float)least[j], inverse(dm[0] * (float)scale[j]), 0, q + i);
 }
 
 /* ---- the formats: codes to bytes ---- */
@@ -351,14 +377,13 @@ static void put_fifth(unsigned char *out, const unsigned char *q)
 /* Q4_0, Q5_0, Q8_0, IQ4_NL */
 static void put_step(int format, unsigned char *out, const float *x, const float *w)
 {
-    const struct grid g = format == SP_Q4_0   ? (struct grid){ -8, 7, NULL }
-                          : format == SP_Q5_0 ? (struct grid){ -16, 15, NULL }
-                          : format == SP_Q8_0 ? (struct grid){ -127, 127, NULL }
-                                              : (struct grid){ -127, 113, sp_run_iq4 };
+    const struct grid g = format == SP_Q4_0   ? (struct grid){ -8, 7, WHOLE }
+                          : format == SP_Q5_0 ? (struct grid){ -16, 15, WHOLE }
+                          : format == SP_Q8_0 ? (struct grid){ -127, 127, WHOLE }
+                                              : (struct grid){ -127, 113, IQ4 };
     float step = inverse(to_half(fit_step(&g, x, w, 32), out));
     unsigned char q[32];
-    for (int j = 0; j < 32; j++)
-        q[j] = (unsigned char)(code_of(&g, x[j] * step) - (format == SP_Q4_0 || format == SP_Q5_0 ? (int)g.low : 0));
+    codes_of(&g, x, 32, 0, step, format == SP_Q4_0 || format == SP_Q5_0 ? (int)g.low : 0, q);
     if (format == SP_Q8_0) {
         memcpy(out + 2, q, 32);
         return;
@@ -371,18 +396,15 @@ static void put_step(int format, unsigned char *out, const float *x, const float
 /* Q4_1, Q5_1 */
 static void put_line(int format, unsigned char *out, const float *x, const float *w)
 {
-    const struct grid g = { 0, format == SP_Q4_1 ? 15 : 31, NULL };
+    const struct grid g = { 0, format == SP_Q4_1 ? 15 : 31, WHOLE };
     struct fit f = fit_line(g.high, x, w, 32, true);
     float step = inverse(to_half(f.d, out)), least = to_half(-f.m, out + 2);
     unsigned char q[32];
-    for (int j = 0; j < 32; j++)
-        q[j] = (unsigned char)code_of(&g, (x[j] - least) * step);
+    codes_of(&g, x, 32, -least, step, 0, q);
     if (format == SP_Q5_1)
         put_fifth(out + 4, q);
     put_nibbles(out + (format == SP_Q5_1 ? 8 : 4), q);
 }
-
-static const signed char fp4_sorted[16] = { -12, -8, -6, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4, 6, 8, 12 };
 
 static float power_of_two(int e)
 {
@@ -394,7 +416,7 @@ static float power_of_two(int e)
 static void put_mxfp4(unsigned char *out, const float *x, const float *w)
 {
     static const unsigned char code[16] = { 15, 14, 13, 12, 11, 10, 9, 0, 0, 1, 2, 3, 4, 5, 6, 7 };
-    const struct grid g = { -12, 12, fp4_sorted };
+    const struct grid g = { -12, 12, FP4 };
     union sp_word most = { .f = signed_most(x, 32) };
     int middle = (int)(most.u >> 23 & 255) - 2, best = 0;
     float least = -1;
@@ -407,8 +429,9 @@ static void put_mxfp4(unsigned char *out, const float *x, const float *w)
         }
     }
     unsigned char q[32];
+    codes_of(&g, x, 32, 0, inverse(power_of_two(best)), 0, q);
     for (int j = 0; j < 32; j++)
-        q[j] = code[code_of(&g, x[j] * inverse(power_of_two(best)))];
+        q[j] = code[q[j]];
     out[0] = (unsigned char)best;
     put_nibbles(out + 1, q);
 }
@@ -458,13 +481,13 @@ static void put_q45_k(int format, unsigned char *out, const float *x, const floa
 
 static void step_codes(const struct grid *g, const struct parts *p, const float *x, float d, const int *scale, unsigned char *q)
 {
-    for (int i = 0; i < BLOCK; i++)
-        q[i] = (unsigned char)(code_of(g, x[i] * inverse(d * (float)scale[i / p->length])) - (g->table ? 0 : (int)g->low));
+    for (int j = 0, i = 0; j < p->n; j++, i += p->length)
+        codes_of(g, x + i, p->length, 0, inverse(d * (float)scale[j]), g->table ? 0 : (int)g->low, q + i);
 }
 
 static void put_q3_k(unsigned char *out, const float *x, const float *w)
 {
-    const struct grid g = { -4, 3, NULL };
+    const struct grid g = { -4, 3, WHOLE };
     const struct parts p = { 16, 16, -32, 31 };
     int scale[16];
     unsigned char q[BLOCK];
@@ -484,7 +507,7 @@ static void put_q3_k(unsigned char *out, const float *x, const float *w)
 
 static void put_q6_k(unsigned char *out, const float *x, const float *w)
 {
-    const struct grid g = { -32, 31, NULL };
+    const struct grid g = { -32, 31, WHOLE };
     const struct parts p = { 16, 16, -128, 127 };
     int scale[16];
     unsigned char q[BLOCK];
@@ -502,7 +525,7 @@ static void put_q6_k(unsigned char *out, const float *x, const float *w)
 
 static void put_iq4_xs(unsigned char *out, const float *x, const float *w)
 {
-    const struct grid g = { -127, 113, sp_run_iq4 };
+    const struct grid g = { -127, 113, IQ4 };
     const struct parts p = { 8, 32, -32, 31 };
     int scale[16];
     unsigned char q[BLOCK];
@@ -520,13 +543,14 @@ static void put_iq4_xs(unsigned char *out, const float *x, const float *w)
 /* TQ1_0, TQ2_0: one scale for 256 */
 static void put_ternary(int format, unsigned char *out, const float *x, const float *w)
 {
-    const struct grid g = { -1, 1, NULL };
+    const struct grid g = { -1, 1, WHOLE };
     float step = inverse(to_half(fit_step(&g, x, w, BLOCK), out + (format == SP_TQ1_0 ? 52 : 64)));
+    unsigned char code[BLOCK];
     int sum[52] = { 0 };
+    codes_of(&g, x, BLOCK, 0, step, -1, code);
     memset(out, 0, format == SP_TQ1_0 ? 52 : 64);
     for (int i = 0; i < BLOCK; i++) {
-        int q = code_of(&g, x[i] * step) + 1;
-        int byte = i < 160 ? i % 32 : i < 240 ? 32 + i % 16 : 48 + i % 4;
+        int q = code[i], byte = i < 160 ? i % 32 : i < 240 ? 32 + i % 16 : 48 + i % 4;
         if (format == SP_TQ1_0)
             sum[byte] = sum[byte] * 3 + q;
         else

@@ -86,10 +86,17 @@ static const struct sp_field gemm_fields[] = {
         .scratch_bytes = SP_GEMM_SCRATCH, .tolerance = 1e-4f, .pack_bytes = sp_gemm_##isa##_pack_bytes, .pack = sp_gemm_##isa##_pack, \
     }
 
+/* Weights in blocks; the tolerance is what bytes lose of a. */
+#define BITS_ROW(isa, features)                                                                                                     \
+    {                                                                                                                               \
+        .name = "gemm.bits_" #isa, .needs = (features), .fn = sp_gemm_bits_##isa, .fits = sp_gemm_bits_##isa##_fits,               \
+        .tasks = sp_gemm_bits_##isa##_tasks, .scratch_bytes = SP_SCRATCH_MAX, .tolerance = 0.04f,                                  \
+    }
+
 static const struct sp_kernel_row gemm_rows[] = {
 #if defined(__x86_64__)
-    { .name = "gemm.bits_avx2", .needs = SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C, .fn = sp_gemm_bits_avx2, .fits = sp_gemm_bits_avx2_fits,
-      .tasks = sp_gemm_bits_avx2_tasks, .scratch_bytes = SP_SCRATCH_MAX, .tolerance = 0.04f },
+    BITS_ROW(vnni, SP_CPU_AVX512_VNNI | SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
+    BITS_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
     VECTOR_ROW(avx512, SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
     VECTOR_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
 #elif defined(__aarch64__)

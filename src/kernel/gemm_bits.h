@@ -4,7 +4,11 @@
 #define SP_GEMM_BITS_H
 #include "kernel.h"
 
-void sp_gemm_bits_avx2(const void *args, int phase, int64_t task, void *scratch);
-bool sp_gemm_bits_avx2_fits(const void *args);
-int64_t sp_gemm_bits_avx2_tasks(const void *args, int phase);
+#define SP_GEMM_BITS_ROW(isa)                                                       \
+    void sp_gemm_bits_##isa(const void *args, int phase, int64_t task, void *scratch); \
+    bool sp_gemm_bits_##isa##_fits(const void *args);                               \
+    int64_t sp_gemm_bits_##isa##_tasks(const void *args, int phase);
+
+SP_GEMM_BITS_ROW(avx2)
+SP_GEMM_BITS_ROW(vnni)
 #endif
