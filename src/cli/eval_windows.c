@@ -80,13 +80,13 @@ static enum sp_status open_tokenizer(struct evaluating *k, struct sp_err *err)
 
 /* ---- texts ---- */
 
-/* Documents are joined by an end of line; the last end of line of all is left out, as llama-perplexity does. */
+/* Documents are joined by an empty line; the last end of line of all is left out, as llama-perplexity does. */
 static enum sp_status join(const struct sp_documents *d, struct sp_text *all, struct sp_err *err)
 {
     all->max = SP_DATA_BYTES_MAX;
     for (int64_t i = 0; i < d->n; i++) {
         if (i)
-            sp_text_add(all, "\n", 1);
+            sp_text_add(all, "\n\n", 2);
         sp_text_add(all, d->at[i].text.at, d->at[i].text.n);
     }
     if (all->n && all->at[all->n - 1] == '\n')
