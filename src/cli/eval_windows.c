@@ -64,17 +64,14 @@ static enum sp_status open_files(struct opened *m, const char *path, struct sp_e
 
 static enum sp_status open_tokenizer(struct evaluating *k, struct sp_err *err)
 {
-    const char *named = k->o->data.tokenizer, *folder = k->model.weights.folder;
-    char beside[4096] = "";
-    if (folder)
-        snprintf(beside, sizeof beside, "%s/tokenizer.json", folder);
+    const char *named = k->o->data.tokenizer;
     if (!strcmp(named, "bytes"))
         return sp_tokenizer_bytes(&k->tokenizer, "<|endoftext|>", err);
-    if (strcmp(named, "bpe") && strcmp(named, "chars"))
-        return sp_tokenizer_load(&k->tokenizer, named, err);
-    if (sp_is_file(beside))
-        return sp_tokenizer_load(&k->tokenizer, beside, err);
-    sp_fail(err, SP_USAGE, "%s has no tokenizer beside it", k->call->operands[0]);
+    bool made = !strcmp(named, "bpe") || !strcmp(named, "chars"); /* of the data that is scored: never meant here */
+    TRY(sp_weights_tokenizer(&k->model.weights, made ? NULL : named, &k->tokenizer, err));
+    if (k->tokenizer)
+        return SP_OK;
+    sp_fail(err, SP_USAGE, "%s has no tokenizer", k->call->operands[0]);
     return sp_remedy(err, "--tokenizer FILE, a tokenizer.json");
 }
 
