@@ -331,9 +331,9 @@ static enum sp_status walk(void *arg, struct sp_err *err)
 
 static enum sp_status read_copy(struct sp_gguf *g, const struct sp_map *m, struct sp_err *err)
 {
-    struct cursor c = { .from = m->at, .at = m->at, .end = m->at + (m->bytes < HEADER_MAX ? m->bytes : HEADER_MAX), .g = g, .file_bytes = m->bytes };
     if (!m->bytes)
         return sp_fail(err, SP_FORMAT, "the file is empty");
+    struct cursor c = { .from = m->at, .at = m->at, .end = m->at + (m->bytes < HEADER_MAX ? m->bytes : HEADER_MAX), .g = g, .file_bytes = m->bytes };
     TRY(sp_map_guard(m, walk, &c, err));
     g->header_bytes = (size_t)(c.at - c.from);
     if (!(g->header = sp_alloc(g->header_bytes)))
