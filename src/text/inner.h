@@ -237,6 +237,9 @@ enum sp_status sp_tok_put(struct sp_tokenizer *t, const char *name, size_t n, in
 enum sp_status sp_tok_put_raw(struct sp_tokenizer *t, const char *raw, size_t n, int32_t id, struct sp_err *err);
 enum sp_status sp_tok_add(struct sp_tokenizer *t, const char *content, size_t n, int32_t id, uint32_t flags,
                           struct sp_err *err);
+struct sp_tok_ranked { uint64_t rank, key; };  /* key: left << 32 | right */
+/* The merges, the first first; sp_free.  NULL: out of memory, and *n is 0. */
+struct sp_tok_ranked *sp_tok_merges_ranked(const struct sp_tokenizer *t, size_t *n);
 enum sp_status sp_tok_put_merge(struct sp_tokenizer *t, int32_t left, int32_t right, uint32_t rank, struct sp_err *err);
 /* After the last token: byte tokens, decoded bytes, trees of added tokens. */
 enum sp_status sp_tok_finish(struct sp_tokenizer *t, struct sp_err *err);

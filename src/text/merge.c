@@ -249,3 +249,23 @@ enum sp_status sp_tok_word(struct sp_tokenizer *t, const char *s, size_t n, stru
         remember(c, hash, s, n, out->at + before, out->n - before);
     return SP_OK;
 }
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct sp_tok_ranked *x = a, *y = b;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return (x->key > y->key) - (x->key < y->key);
+}
+
+struct sp_tok_ranked *sp_tok_merges_ranked(const struct sp_tokenizer *t, size_t *n)
+{
+    struct sp_tok_ranked *m = sp_alloc((t->merge.n + 1) * sizeof *m);
+    *n = 0;
+    for (size_t i = 0; i < t->merge.cap && m; i++)
+        if (t->merge.key[i] != UINT64_MAX)
+            m[(*n)++] = (struct sp_tok_ranked){ t->merge.value[i] >> 32, t->merge.key[i] };
+    if (*n)
+        qsort(m, *n, sizeof *m, by_rank);
+    return m;
+}

@@ -7,18 +7,6 @@
 enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 static const char mark[] = "\xe2\x96\x81";
 
-struct merge {
-    uint64_t rank, key;
-};
-
-static int by_rank(const void *a, const void *b)
-{
-    const struct merge *x = a, *y = b;
-    if (x->rank != y->rank)
-        return x->rank < y->rank ? -1 : 1;
-    return (x->key > y->key) - (x->key < y->key);
-}
-
 /* ---- tokens ---- */
 /* A token's text as GGUF spells it, in front of what `text` has. */
 static void spell(const struct sp_tokenizer *t, int32_t id, struct sp_text *text)
@@ -88,14 +76,9 @@ static enum sp_status merges_out(const struct sp_tokenizer *t, struct sp_token_p
                                  struct sp_text *text, struct sp_err *err)
 {
     struct sp_slice *list = sp_arena_take(mem, (t->merge.n + 1) * sizeof *list);
-    struct merge *m = sp_alloc((t->merge.n + 1) * sizeof *m);
-    size_t n = 0;
+    size_t n;
+    struct sp_tok_ranked *m = sp_tok_merges_ranked(t, &n);
     enum sp_status st = list && m ? SP_OK : sp_tok_nomem(err);
-    for (size_t i = 0; i < t->merge.cap && !st; i++)
-        if (t->merge.key[i] != UINT64_MAX)
-            m[n++] = (struct merge){ t->merge.value[i] >> 32, t->merge.key[i] };
-    if (n)
-        qsort(m, n, sizeof *m, by_rank);
     for (size_t i = 0; i < n && !st; i++) {
         spell(t, (int32_t)(m[i].key >> 32), text);
         sp_text_add(text, " ", 1);

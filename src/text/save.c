@@ -41,28 +41,11 @@ static json_t *vocab(const struct sp_tokenizer *t)
     return out;
 }
 
-struct merge {
-    uint64_t rank, key;
-};
-
-static int by_rank(const void *a, const void *b)
-{
-    const struct merge *x = a, *y = b;
-    if (x->rank != y->rank)
-        return x->rank < y->rank ? -1 : 1;
-    return (x->key > y->key) - (x->key < y->key);
-}
-
 static json_t *merges(const struct sp_tokenizer *t)
 {
-    struct merge *m = sp_alloc((t->merge.n + 1) * sizeof *m);
+    size_t n;
+    struct sp_tok_ranked *m = sp_tok_merges_ranked(t, &n);
     json_t *out = m ? json_array() : NULL;
-    size_t n = 0;
-    for (size_t i = 0; i < t->merge.cap && out; i++)
-        if (t->merge.key[i] != UINT64_MAX)
-            m[n++] = (struct merge){ t->merge.value[i] >> 32, t->merge.key[i] };
-    if (out)
-        qsort(m, n, sizeof *m, by_rank);
     for (size_t i = 0; i < n && out; i++) {
         json_t *a = spelled(t, (int32_t)(m[i].key >> 32)), *b = spelled(t, (int32_t)(uint32_t)m[i].key);
         bool spaced = a && b && (strchr(json_string_value(a), ' ') || strchr(json_string_value(b), ' '));
