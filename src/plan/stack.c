@@ -11,6 +11,11 @@
 
 /* ---- what ops keep ---- */
 
+/* Those that keep nothing, or nothing that has a size. */
+#define LEAVE_NOTHING                                                                                                                 \
+    { .op = "add" }, { .op = "scale" }, { .op = "rope" }, { .op = "embed" }, { .op = "cast" }, { .op = "concat" }, { .op = "slice" }, \
+    { .op = "view" }, { .op = "transpose" }, { .op = "neg" }, { .op = "put_rows" }
+
 /* PyTorch, op by op.  A product keeps its input for the weight's gradient alone; an RMS norm written out works on an
  * f32 copy, and keeps what it multiplies with a trained gain; silu(gate) * up is two ops; a rotation and a sum keep
  * nothing that has a size; fused attention keeps q, k, v and its result. */
@@ -34,56 +39,22 @@ static const struct sp_keep eager[] = {
     { .op = "expert_matmul", .in_trained = 1 },
     { .op = "expert_combine", .in = 3 },
     { .op = "latent", .in = 7, .out = 1 },
-    { .op = "add" }, { .op = "scale" }, { .op = "rope" }, { .op = "embed" }, { .op = "cast" }, { .op = "concat" }, { .op = "slice" },
-    { .op = "view" }, { .op = "transpose" }, { .op = "neg" }, { .op = "put_rows" },
+    LEAVE_NOTHING,
     { NULL },
 };
+
+/* Each op's own needs, and no copies. */
+#define KEEP_PLAINLY                                                                                                                              \
+    { .op = "matmul", .in_trained = 1 }, { .op = "rmsnorm", .in = 1 }, { .op = "layernorm", .in = 1 }, { .op = "attention", .in = 7, .out = 1 },  \
+    { .op = "glu", .in = 3 }, { .op = "gelu", .in = 1 }, { .op = "gelu_erf", .in = 1 }, { .op = "silu", .in = 1 }, { .op = "softmax", .out = 1 }, \
+    { .op = "mul", .in = 3 }, { .op = "dropout", .mask = 1 }, { .op = "route", .out = 1 }, { .op = "expert_matmul", .in_trained = 1 },            \
+    { .op = "expert_combine", .in = 3 }, { .op = "latent", .in = 7, .out = 1 }, LEAVE_NOTHING
 
 /* The same through a compiler that fuses what is between the products and computes it again. */
-const struct sp_keep sp_keep_compiled[] = {
-    { .op = "matmul", .in_trained = 1 },
-    { .op = "rmsnorm", .in = 1 },
-    { .op = "layernorm", .in = 1 },
-    { .op = "attention", .in = 7, .out = 1 },
-    { .op = "glu", .in = 3 },
-    { .op = "gelu", .in = 1 },
-    { .op = "gelu_erf", .in = 1 },
-    { .op = "silu", .in = 1 },
-    { .op = "relu", .out = 1 },
-    { .op = "softmax", .out = 1 },
-    { .op = "mul", .in = 3 },
-    { .op = "dropout", .mask = 1 },
-    { .op = "route", .out = 1 },
-    { .op = "expert_matmul", .in_trained = 1 },
-    { .op = "expert_combine", .in = 3 },
-    { .op = "latent", .in = 7, .out = 1 },
-    { .op = "add" }, { .op = "scale" }, { .op = "rope" }, { .op = "embed" }, { .op = "cast" }, { .op = "concat" }, { .op = "slice" },
-    { .op = "view" }, { .op = "transpose" }, { .op = "neg" }, { .op = "put_rows" },
-    { NULL },
-};
+const struct sp_keep sp_keep_compiled[] = { KEEP_PLAINLY, { .op = "relu", .out = 1 }, { NULL } };
 
 /* Korthikanti et al. 2022 (arXiv 2205.05198), section 4.1: 34 s b h + 5 a s s b a layer. */
-static const struct sp_keep paper[] = {
-    { .op = "matmul", .in_trained = 1 },
-    { .op = "layernorm", .in = 1 },
-    { .op = "rmsnorm", .in = 1 },
-    { .op = "attention", .in = 7, .out = 1 },
-    { .op = "glu", .in = 3 },
-    { .op = "gelu", .in = 1 },
-    { .op = "gelu_erf", .in = 1 },
-    { .op = "silu", .in = 1 },
-    { .op = "relu", .in = 1 },
-    { .op = "softmax", .out = 1 },
-    { .op = "mul", .in = 3 },
-    { .op = "dropout", .mask = 1 },
-    { .op = "route", .out = 1 },
-    { .op = "expert_matmul", .in_trained = 1 },
-    { .op = "expert_combine", .in = 3 },
-    { .op = "latent", .in = 7, .out = 1 },
-    { .op = "add" }, { .op = "scale" }, { .op = "rope" }, { .op = "embed" }, { .op = "cast" }, { .op = "concat" }, { .op = "slice" },
-    { .op = "view" }, { .op = "transpose" }, { .op = "neg" }, { .op = "put_rows" },
-    { NULL },
-};
+static const struct sp_keep paper[] = { KEEP_PLAINLY, { .op = "relu", .in = 1 }, { NULL } };
 
 /* ---- the stacks ---- */
 
