@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include "shared.h"
 
 #include "plan/check.h"
 #include "plan/serve_fit.h"
@@ -394,13 +395,11 @@ static void test_check_rules(void **u)
 /* The promise: published rows of one device, each chip unseen, half of them within 16 %. */
 static void test_check_published(void **u)
 {
-    const char *shared = getenv("SPARSAM_SHARED");
-    char path[512];
+    const char *path = shared_file("facts/runs_inference.csv");
     struct sp_check_result r;
     struct sp_check_summary s;
     (void)u;
-    snprintf(path, sizeof path, "%s/facts/runs_inference.csv", shared && *shared ? shared : "../shared");
-    if (!sp_is_file(path)) {
+    if (!path) {
         puts("skipped: no runs_inference.csv");
         skip();
     }

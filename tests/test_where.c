@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <cmocka.h>
+#include "shared.h"
 #include "file/file.h"
 #include "plan/where.h"
 #include "recipe/recipe.h"
@@ -71,16 +72,14 @@ static void check_worked(const struct sp_catalog *c, const struct worked *w)
 static void breaks_even(void **state)
 {
     struct sp_catalog *c = open_catalog();
-    const char *root = getenv("SPARSAM_SHARED");
-    char path[512];
+    const char *path = shared_file("facts/tco_breakeven.csv");
     struct sp_csv t;
     struct sp_err err = { 0 };
     int n = (int)SP_COUNT(worked);
     (void)state;
     for (size_t i = 0; i < SP_COUNT(worked); i++)
         check_worked(c, &worked[i]);
-    snprintf(path, sizeof path, "%s/facts/tco_breakeven.csv", root ? root : "../shared");
-    if (sp_is_file(path) && !sp_csv_read(&t, path, 1 << 20, &err)) {
+    if (path && !sp_csv_read(&t, path, 1 << 20, &err)) {
         static const char *const names[] = { "price", "tdp_w", "rent_per_h", "utilisation", "own_power_cost_per_h", "own_opex_per_month", "cloud_per_month",
                                              "break_even_months", "own_cost_per_useful_h_48mo" };
         for (int row = 0; row < t.rows; row++, n++) {
