@@ -90,6 +90,29 @@ static void devices_are_enough(void **state)
     assert_true(fabs(quick.cost.co2e_embodied_g.likely / p.cost.co2e_embodied_g.likely - quick.cost.device_hours.likely / p.cost.device_hours.likely) < 0.02);
 }
 
+/* One node fewer is too late; an update has as many tokens on few devices as on many; what is paid for energy is paid once. */
+static void a_deadline_takes_no_more_than_it_needs(void **state)
+{
+    (void)state;
+    struct sp_ask a = question(SP_TASK_TRAIN, "llama-2-7b", "a100-80gb");
+    a.tokens = 2e12;
+    struct sp_planned few = answer(&a, (struct sp_planned_with){ 0 });
+    struct sp_planned quick = answer(&a, (struct sp_planned_with){ .deadline_s = 30 * 86400.0, .budget = 1e3, .counts_least = true });
+    assert_true(quick.time.tokens_step < 1.5 * few.time.tokens_step && quick.time.tokens_step > few.time.tokens_step / 1.5);
+    assert_true(quick.devices_least > 1 && quick.devices_least < quick.devices); /* 2 hold it when activations are computed again */
+    assert_false(quick.in_budget);
+    sp_machine_set_devices(&a.machine, quick.devices - 8);
+    struct sp_planned late = answer(&a, (struct sp_planned_with){ .deadline_s = 30 * 86400.0, .budget = 1e9, .count_given = true });
+    assert_false(late.in_time);
+    assert_true(late.in_budget);
+    struct sp_plan_money_ask ask;
+    struct sp_plan_money paid;
+    sp_plan_money_ask_init(&ask, &quick.ask.machine, quick.time.device_hours);
+    ask.energy_kwh = sp_figure_scale(quick.energy.kwh, 1 / quick.energy.pue.likely);
+    assert_int_equal(sp_plan_money(facts, &ask, &paid, NULL, &err), SP_OK);
+    assert_true(fabs(paid.own.likely / quick.money.own.likely - 1) < 1e-9);
+}
+
 static void methods_take_less(void **state)
 {
     (void)state;
@@ -173,7 +196,8 @@ static void the_best_is_the_best(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_hours_are_within), cmocka_unit_test(devices_are_enough), cmocka_unit_test(methods_take_less),
+        cmocka_unit_test(published_hours_are_within), cmocka_unit_test(devices_are_enough), cmocka_unit_test(a_deadline_takes_no_more_than_it_needs),
+        cmocka_unit_test(methods_take_less),
         cmocka_unit_test(serving_is_spread), cmocka_unit_test(bad_cuts_are_refused), cmocka_unit_test(the_best_is_the_best),
     };
     return cmocka_run_group_tests(tests, open_facts, close_facts);

@@ -7,7 +7,7 @@
 #include "../plan/answer.h"
 
 /* One side of a comparison: the question with its model and place. */
-struct plan_side { struct sp_planned answer; struct sp_explain explain; char place[96]; };
+struct plan_side { struct sp_planned answer; struct sp_explain explain; };
 void plan_show_one(const struct plan_side *s);            /* words first, then the figures          */
 void plan_show_sides(const struct plan_side *s, int n);   /* a column each                          */
 json_t *plan_side_json(const struct plan_side *s);        /* docs/json.md; new reference, or NULL   */

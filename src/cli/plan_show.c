@@ -113,7 +113,8 @@ static void say_known(const struct sp_planned *o)
         puts(o->asked.n ? "How sure: rates of some kernels are assumed. A run booked here (sparsam train, or machine --measure) measures them."
                         : "How sure: with rates measured on this machine.");
     else if (o->ask.task == SP_TASK_SERVE)
-        printf("How sure: a roofline of what is counted, with shares of the bandwidth that published %s runs reached (%s).\n", o->serve.stack, o->serve.device_class);
+        printf("How sure: a roofline of what is counted, with shares of the bandwidth that published %s runs reached (%s). Most of a step goes to %s.\n",
+               o->serve.stack, o->serve.device_class, sp_serve_part_names[o->serve.bound]);
     else if (o->time.rows)
         printf("How sure: counted work; %.0f to %.0f %% of the devices' peak over the whole run, as %d published runs reached.\n", 100 * o->time.efficiency.low,
                100 * o->time.efficiency.high, o->time.rows);
@@ -151,6 +152,8 @@ static void say(const struct sp_planned *o)
         say_money(o);
     if (!o->in_time)
         puts("The deadline is missed.");
+    if (!o->in_budget)
+        puts(o->cost.money.likely > 0 ? "The budget is exceeded." : "Whether the budget holds isn't known, for no price is.");
     say_known(o);
 }
 
@@ -236,9 +239,9 @@ json_t *plan_side_json(const struct plan_side *s)
 {
     const struct sp_planned *o = &s->answer;
     const struct sp_sharding *c = &o->ask.cut;
-    json_t *j = json_pack("{s:s, s:s, s:f, s:f, s:b, s:I, s:I, s:b, s:b, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "model", o->ask.model_name, "on",
+    json_t *j = json_pack("{s:s, s:s, s:f, s:f, s:b, s:I, s:I, s:b, s:b, s:b, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "model", o->ask.model_name, "on",
                           o->here ? "this" : o->ask.machine.device.name, "parameters", o->ask.parameters, "active", o->ask.active, "typical", (int)o->ask.typical,
-                          "devices", (json_int_t)o->devices, "devices_least", (json_int_t)o->devices_least, "fits", (int)o->fits, "in_time", (int)o->in_time, "cost",
+                          "devices", (json_int_t)o->devices, "devices_least", (json_int_t)o->devices_least, "fits", (int)o->fits, "in_time", (int)o->in_time, "in_budget", (int)o->in_budget, "cost",
                           sp_cost_json(&o->cost), "memory", memory_json(o), "cut", "data", (json_int_t)c->data, "tensor", (json_int_t)c->tensor, "pipeline",
                           (json_int_t)c->pipeline, "context", (json_int_t)c->context, "zero", (json_int_t)c->zero);
     if (j && o->time.rows)

@@ -54,6 +54,14 @@ static bool cut_is_given(const struct sp_ask *a)
     return c->data || c->tensor > 1 || c->pipeline > 1 || c->context > 1 || c->expert > 1 || c->zero || c->sequence;
 }
 
+static struct sp_planned_with limits(const struct verb_call *call, const struct sp_catalog *facts)
+{
+    const struct plan_options *o = call->options;
+    bool priced = !isnan(o->price);
+    return (struct sp_planned_with){ .catalog = facts, .deadline_s = 86400 * o->deadline_days, .budget = o->budget,
+                                     .price_per_hour = priced ? o->price : -1, .currency = priced ? call->common.place.currency : NULL };
+}
+
 static enum sp_status answer(struct verb_call *call, const struct sp_catalog *facts, const char *model, const char *on, struct plan_side *s, struct sp_err *err)
 {
     const struct plan_options *o = call->options;
@@ -62,10 +70,11 @@ static enum sp_status answer(struct verb_call *call, const struct sp_catalog *fa
     TRY(find_place(call, facts, on, &a.machine, err));
     TRY(sp_ask_model(&a, model, err));
     work_rates_kept(&call->common, &a.machine, a.precision == SP_PRECISION_F32 ? SP_F32 : SP_BF16, &rates);
-    struct sp_planned_with with = { .catalog = facts, .rates = &rates, .currency = isnan(o->price) ? NULL : call->common.place.currency,
-                                    .deadline_s = 86400 * o->deadline_days, .cut_given = cut_is_given(&a),
-                                   .count_given = gives_count(on, &a.machine), .counts_least = true, .price_per_hour = isnan(o->price) ? -1 : o->price };
-    snprintf(s->place, sizeof s->place, "%s", on);
+    struct sp_planned_with with = limits(call, facts);
+    with.rates = &rates;
+    with.cut_given = cut_is_given(&a);
+    with.count_given = gives_count(on, &a.machine);
+    with.counts_least = true;
     return sp_plan_answer(&a, &with, &s->answer, o->explain ? &s->explain : NULL, err);
 }
 
@@ -154,12 +163,13 @@ static enum sp_status search(struct verb_call *call, const struct sp_catalog *fa
     struct sp_best *best;
     int n = 0;
     TRY(sp_ask_model(&a, call->operands[0], err));
-    if (a.task != SP_TASK_SERVE && !(a.tokens > 0) && a.task != SP_TASK_TRAIN)
-        return sp_remedy(err, "%s", (sp_fail(err, SP_USAGE, "--best needs the number of tokens"), "--tokens 10M"));
+    if (a.task == SP_TASK_FINETUNE && !(a.tokens > 0)) {
+        sp_fail(err, SP_USAGE, "--best needs the number of tokens");
+        return sp_remedy(err, "--tokens 10M");
+    }
     TRY(candidates(call, facts, machine, PLACES_MAX, &n, err));
-    struct sp_planned_with with = { .catalog = facts, .deadline_s = 86400 * o->deadline_days, .currency = isnan(o->price) ? NULL : call->common.place.currency,
-                                    .price_per_hour = isnan(o->price) ? -1 : o->price };
-    struct sp_best_ask ask = { .with = &with, .by = (enum sp_best_by)o->best, .budget = o->budget, .n = n, .machine = machine };
+    struct sp_planned_with with = limits(call, facts);
+    struct sp_best_ask ask = { .with = &with, .by = (enum sp_best_by)o->best, .n = n, .machine = machine };
     TRY(sp_plan_best(&a, &ask, &best, err));
     if (call->common.json)
         call->answer = plan_best_json(best);

@@ -7,10 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Draw of a busy server a watt that its processor is rated at: memory, fans and supply beside it. */
-static const double RATED_LOW = 0.6, RATED_LIKELY = 1, RATED_HIGH = 1.6;
-
-enum { DEVICES_MAX = 1 << 20, CUTS_MAX = 256 };
+enum { DEVICES_MAX = 1 << 20, CUTS_MAX = 256, LOOKS = 3 };
 
 /* So many devices: what the machine costs by the hour goes with them. */
 void sp_machine_set_devices(struct sp_machine *m, int64_t n)
@@ -51,14 +48,12 @@ static int cuts(const struct sp_ask *a, int64_t n, struct sp_sharding *out)
     return k;
 }
 
+/* 0 where no tokens say how long it takes. */
 static enum sp_status seconds(const struct sp_ask *a, double *s, struct sp_err *err)
 {
-    struct sp_time_plan t;
-    *s = 0;
+    struct sp_time_plan t = { 0 };
     if (a->tokens > 0)
         TRY(sp_plan_time(a, &t, NULL, err));
-    else
-        return SP_OK;
     *s = t.run_s.likely;
     return SP_OK;
 }
@@ -149,32 +144,49 @@ static enum sp_status enough_devices(struct sp_planned *o, const struct sp_plann
 
 /* ---- time, energy, what they come to ---- */
 
-static enum sp_status enough_time(struct sp_planned *o, const struct sp_planned_with *with, struct sp_err *err)
+/* The question asked anew for so many devices: asked is it as the person put it. */
+static enum sp_status ask_again(struct sp_planned *o, const struct sp_ask *asked, int64_t devices, const struct sp_planned_with *with, struct sp_err *err)
 {
-    int64_t devices;
-    if (with->count_given || with->deadline_s <= 0 || o->time.run_s.likely <= with->deadline_s)
-        return SP_OK;
-    enum sp_status st = sp_plan_deadline(&o->ask, with->deadline_s, &devices, NULL, err);
-    if (st == SP_LIMIT) { /* no number does: the answer says so */
-        *err = (struct sp_err){ 0 };
-        return SP_OK;
-    }
-    TRY(st);
-    int64_t node = o->ask.machine.device.per_node;
-    if (node > 0 && devices > node)
-        devices = (devices + node - 1) / node * node; /* whole nodes */
+    o->ask = *asked;
     sp_machine_set_devices(&o->ask.machine, devices);
-    o->ask.cut.data = 0;
     TRY(memory(o, with, err));
     return sp_plan_time(&o->ask, &o->time, NULL, err);
 }
 
-static enum sp_status train(struct sp_planned *o, const struct sp_planned_with *with, struct sp_explain *x, struct sp_err *err)
+/* As many whole nodes as are done in time.  How many depends on the cut, and the cut on how many: few are cut for room, many
+ * for speed, so the second look takes fewer. */
+static enum sp_status enough_time(struct sp_planned *o, const struct sp_ask *asked, const struct sp_planned_with *with, struct sp_err *err)
+{
+    int64_t node = o->ask.machine.device.per_node, devices;
+    if (with->count_given || with->deadline_s <= 0 || o->time.run_s.likely <= with->deadline_s)
+        return SP_OK;
+    for (int look = 0; look < LOOKS; look++) {
+        const struct sp_planned before = *o;
+        enum sp_status st = sp_plan_deadline(&o->ask, with->deadline_s, &devices, NULL, err);
+        if (st == SP_LIMIT) { /* no number does: the answer says so */
+            *err = (struct sp_err){ 0 };
+            return SP_OK;
+        }
+        TRY(st);
+        if (node > 0 && devices > node)
+            devices = (devices + node - 1) / node * node;
+        if (devices == before.ask.machine.device.count)
+            return SP_OK;
+        TRY(ask_again(o, asked, devices, with, err));
+        if (look && o->time.run_s.likely > with->deadline_s) {
+            *o = before;
+            return SP_OK;
+        }
+    }
+    return SP_OK;
+}
+
+static enum sp_status train(struct sp_planned *o, const struct sp_ask *asked, const struct sp_planned_with *with, struct sp_explain *x, struct sp_err *err)
 {
     if (!(o->ask.tokens > 0))
         return SP_OK;
     TRY(sp_plan_time(&o->ask, &o->time, NULL, err));
-    TRY(enough_time(o, with, err));
+    TRY(enough_time(o, asked, with, err));
     TRY(sp_plan_time(&o->ask, &o->time, x, err));
     o->in_time = with->deadline_s <= 0 || o->time.run_s.likely <= with->deadline_s;
     o->cost.time_s = o->time.run_s;
@@ -205,7 +217,7 @@ static enum sp_status money(struct sp_planned *o, const struct sp_planned_with *
     struct sp_plan_money_ask ask;
     const struct sp_machine *m = &o->ask.machine;
     sp_plan_money_ask_init(&ask, m, hours);
-    ask.energy_kwh = sp_figure_scale(o->energy.kwh, m->pue > 0 ? 1 / m->pue : 1);
+    ask.energy_kwh = sp_figure_scale(o->energy.kwh, o->energy.pue.likely > 0 ? 1 / o->energy.pue.likely : 1);
     ask.price_per_hour = with->price_per_hour;
     ask.currency = with->currency;
     ask.rates = with->money_rates;
@@ -219,11 +231,8 @@ static enum sp_status price(struct sp_planned *o, const struct sp_planned_with *
 {
     struct sp_figure hours = o->ask.task == SP_TASK_SERVE ? o->cost.device_hours : o->time.device_hours;
     o->cost.energy_j = sp_figure_scale(o->energy.kwh, 3.6e6);
-    if (!o->ask.machine.device.count) { /* a processor elsewhere: its rated power is all that is known */
-        double w = o->ask.machine.device.tdp_w;
-        o->cost.energy_j = sp_with_building(sp_figure_mul(o->cost.time_s, sp_range(RATED_LOW * w, RATED_LIKELY * w, RATED_HIGH * w, SP_HOW_ASSUMED)), &o->ask.machine);
-        sp_explain(x, "energy = time x %g of the %g W that the processor is rated at: nobody measured it under such a load", RATED_LIKELY, w);
-    }
+    if (!o->ask.machine.device.count)
+        o->cost.energy_j = sp_energy_of_processor(&o->ask.machine, o->cost.time_s, x);
     sp_cost_price(&o->cost, &o->ask.machine);
     o->cost.device_hours = hours;
     o->cost.parameters = sp_exact(o->ask.parameters, SP_HOW_COUNTER);
@@ -240,20 +249,28 @@ static enum sp_status least_devices(struct sp_planned *o, struct sp_err *err)
     return SP_OK;
 }
 
+static bool is_in_budget(const struct sp_cost *c, const struct sp_planned_with *with)
+{
+    return with->budget <= 0 || (c->money.likely > 0 && c->money.likely <= with->budget);
+}
+
 static enum sp_status elsewhere(struct sp_planned *o, const struct sp_planned_with *with, struct sp_explain *x, struct sp_err *err)
 {
+    const struct sp_ask asked = o->ask;
     TRY(with->count_given || !o->ask.machine.device.count ? memory(o, with, err) : enough_devices(o, with, err));
     if (o->ask.task == SP_TASK_SERVE)
         TRY(serve(o, x, err));
     else
-        TRY(train(o, with, x, err));
+        TRY(train(o, &asked, with, x, err));
     TRY(sp_plan_memory(&o->ask, &o->memory, x, err));
     o->fits = o->memory.fits;
     o->devices = sp_ask_devices(&o->ask);
-    if (with->count_given && with->counts_least && o->devices > 1)
+    if (with->counts_least && o->devices > 1)
         TRY(least_devices(o, err));
     put_memory(o);
-    return price(o, with, x, err);
+    TRY(price(o, with, x, err));
+    o->in_budget = is_in_budget(&o->cost, with);
+    return SP_OK;
 }
 
 enum sp_status sp_plan_answer(const struct sp_ask *a, const struct sp_planned_with *with, struct sp_planned *out, struct sp_explain *explain, struct sp_err *err)
@@ -268,6 +285,7 @@ enum sp_status sp_plan_answer(const struct sp_ask *a, const struct sp_planned_wi
         o.fits = o.cost.memory_peak.high <= (double)a->machine.memory_bytes;
         o.in_time = with->deadline_s <= 0 || o.cost.time_s.likely <= with->deadline_s;
         o.devices = o.devices_least = 1;
+        o.in_budget = is_in_budget(&o.cost, with);
         *out = o;
         return SP_OK;
     }

@@ -18,7 +18,8 @@ struct sp_planned_with {
     double deadline_s;                     /* training: at most so long; 0: as long as it takes                      */
     bool cut_given;                        /* the person said how it is cut; else it is cut so that it fits          */
     bool count_given;                      /* and how many devices; else as many as memory and deadline take         */
-    bool counts_least;                     /* then devices_least is looked for too                                   */
+    bool counts_least;                     /* devices_least is looked for, however many are used                     */
+    double budget;                         /* what it may cost, in the answer's currency; 0: whatever it costs       */
     double price_per_hour;                 /* rent of a device; negative: the catalogue's                            */
     const char *currency;                  /* of that, and of the answer; NULL: of the price found                   */
     struct sp_money_rates money_rates;
@@ -34,7 +35,7 @@ struct sp_planned {
     struct sp_cost cost;                   /* of the whole training; of a million tokens of answers when served; of one answer here */
     struct sp_plan_questions asked;        /* kernel rows without a measured rate                                    */
     int64_t devices, devices_least;        /* used; the least that holds it, 0: nobody looked                        */
-    bool fits, in_time;
+    bool fits, in_time, in_budget;         /* in_budget: false too when there is a budget and no price               */
 };
 /* a: model, job and machine given, not completed.  What doesn't fit is an answer (fits false), not an error. */
 enum sp_status sp_plan_answer(const struct sp_ask *a, const struct sp_planned_with *with, struct sp_planned *out, struct sp_explain *explain, struct sp_err *err);
@@ -46,9 +47,8 @@ enum sp_best_by { SP_BEST_MONEY = 1, SP_BEST_TIME, SP_BEST_ENERGY, SP_BEST_CO2E 
 extern const char *const sp_best_names[];  /* "none", "money", ...; NULL-terminated */
 enum { SP_BEST_MAX = 64 };
 struct sp_best_ask {
-    const struct sp_planned_with *with;    /* deadline, prices; counts and cuts are searched */
+    const struct sp_planned_with *with;    /* deadline, budget, prices; counts and cuts are searched */
     enum sp_best_by by;
-    double budget;                         /* in currency; 0: whatever it costs */
     int n; const struct sp_machine *machine; /* places to try, device.count 1 */
 };
 struct sp_best {

@@ -71,12 +71,6 @@ static void aims_of(const struct sp_planned *p, double aim[AIMS])
         aim[i] = v[i] > 0 ? v[i] : INFINITY;
 }
 
-static bool is_within(const struct search *s, const struct sp_planned *p)
-{
-    double budget = s->ask->budget;
-    return p->in_time && (budget <= 0 || (p->cost.money.likely > 0 && p->cost.money.likely <= budget));
-}
-
 static bool keep(struct search *s, const struct way *w)
 {
     if (s->ways == WAYS_MAX)
@@ -112,7 +106,7 @@ static enum sp_status look_at(struct search *s, int machine, int variant, struct
             continue;
         s->out->fit++;
         first = first < 0 ? k : first;
-        if (!is_within(s, &p))
+        if (!p.in_time || !p.in_budget)
             continue;
         s->out->within++;
         aims_of(&p, w.aim);

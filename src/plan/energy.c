@@ -27,6 +27,8 @@ static const struct sp_figure HOST = { 0.15, 0.30, 0.50, SP_HOW_ASSUMED };
 static const struct sp_figure NETWORK_W = { 10, 20, 40, SP_HOW_ASSUMED };
 /* Data centres: from the best that are published to the mean of the surveys. */
 static const struct sp_figure PUE = { 1.09, 1.2, 1.56, SP_HOW_ASSUMED };
+/* A busy server a watt that its processor is rated at: memory, fans and supply beside it. */
+static const struct sp_figure SERVER = { 0.6, 1, 1.6, SP_HOW_ASSUMED };
 static const int MATRIX_UNITS_SINCE = 2017;
 
 const char *const sp_load_names[SP_LOADS] = { "training", "training of small networks", "answers", "reading of prompts", "idle" };
@@ -122,4 +124,11 @@ enum sp_status sp_plan_energy(const struct sp_ask *a, enum sp_load load, struct 
                               struct sp_explain *explain, struct sp_err *err)
 {
     return sp_energy_with(a, load, NULL, device_hours, out, explain, err);
+}
+
+struct sp_figure sp_energy_of_processor(const struct sp_machine *m, struct sp_figure time_s, struct sp_explain *explain)
+{
+    double w = m->device.tdp_w;
+    sp_explain(explain, "energy = time x %g of the %g W that the processor is rated at: nobody measured it under such a load", SERVER.likely, w);
+    return sp_with_building(sp_figure_mul(time_s, sp_figure_scale(SERVER, w)), m);
 }

@@ -30,4 +30,6 @@ struct sp_energy_plan {
  * processor (sp_cost_price has its model), or a device whose rated power nobody knows. */
 enum sp_status sp_plan_energy(const struct sp_ask *a, enum sp_load load, struct sp_figure device_hours, struct sp_energy_plan *out,
                               struct sp_explain *explain, struct sp_err *err);
+/* Joules of a processor elsewhere that works so long: nothing but its rated power is known (device.tdp_w; 0: nothing). */
+struct sp_figure sp_energy_of_processor(const struct sp_machine *m, struct sp_figure time_s, struct sp_explain *explain);
 #endif

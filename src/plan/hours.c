@@ -12,6 +12,10 @@
 #include "efficiency.h"
 #include "work.h"
 
+/* Parameters that adapters add, and so what is exchanged and updated for them, over the model's; assumed. */
+static const double ADAPTERS = 0.01;
+/* Arithmetic of what selective recomputation repeats (activations, norms) over that of a step; assumed, it has no products. */
+static const double CHEAP_AGAIN = 0.02;
 /* The best share of the peak that whole steps were seen to reach; matrix products alone reach more. */
 static const double BEST = 0.65;
 /* Of the hours of a run, the share in which steps advance it: rows of published runs that name a utilisation of their
@@ -49,13 +53,13 @@ static double passes(const struct sp_ask *a)
 
 static double trained(const struct sp_ask *a)
 {
-    return all_trained(a) ? a->parameters : 0.01 * a->parameters;
+    return all_trained(a) ? a->parameters : ADAPTERS * a->parameters;
 }
 
 /* Share of the arithmetic on top that is computed again. */
 static double again(const struct sp_ask *a)
 {
-    return a->recompute == SP_RECOMPUTE_FULL ? 1 / passes(a) : a->recompute == SP_RECOMPUTE_SELECTIVE ? 0.02 : 0;
+    return a->recompute == SP_RECOMPUTE_FULL ? 1 / passes(a) : a->recompute == SP_RECOMPUTE_SELECTIVE ? CHEAP_AGAIN : 0;
 }
 
 /* ---- the parts, from data sheets ---- */

@@ -33,6 +33,6 @@ struct sp_memory_plan {
 enum sp_status sp_plan_memory(const struct sp_ask *a, struct sp_memory_plan *out, struct sp_explain *explain, struct sp_err *err);
 /* The least number of such devices that holds the job, of 1, 2, 3, 4, 6, 8, 12, 16, 24, ...; cut in the way that leaves
  * most room: weights shared among copies (ZeRO stage 3), or up to eight devices a layer and a pipeline of those, whatever
- * a->cut says; layers alone when served.  out (may be NULL) has the cut.  SP_LIMIT: no number does. */
+ * a->cut says; when served each layer, or layers in a row, as the software does.  out (may be NULL) has the cut.  SP_LIMIT: no number does. */
 enum sp_status sp_plan_devices(const struct sp_ask *a, int64_t *devices, struct sp_memory_plan *out, struct sp_err *err);
 #endif

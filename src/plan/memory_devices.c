@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "memory_walk.h"
+#include "serve.h"
 
 enum { DEVICES_MAX = 1 << 20, SHARED_MAX = 4 /* 1, 2, 4 or 8 devices a layer */, SERVED_MAX = 64 };
 
@@ -59,9 +60,10 @@ static enum sp_status trained(struct search *f, int64_t n, struct sp_memory_plan
 static enum sp_status served(struct search *f, int64_t n, struct sp_memory_plan *best, struct sp_err *err)
 {
     struct sp_ask a = *f->a;
-    if (n > SERVED_MAX || a.model.heads % n)
+    bool row = sp_serve_by_layers(&a);
+    if (n > SERVED_MAX || (row ? n > a.model.layers : a.model.heads % n))
         return SP_OK;
-    a.cut = (struct sp_sharding){ .data = 1, .tensor = n, .pipeline = 1, .expert = 1, .context = 1 };
+    a.cut = (struct sp_sharding){ .data = 1, .tensor = row ? 1 : n, .pipeline = row ? n : 1, .expert = 1, .context = 1 };
     return sp_plan_memory_with(&a, f->s, &sp_memory_compiled, best, NULL, err);
 }
 
