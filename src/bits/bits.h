@@ -1,0 +1,75 @@
+/* bits/bits.h - what a model's numbers are worth, and how they are stored in fewer
+ * bits: calibration, importance, rounding, formats under a budget.  [door of bits]
+ *
+ * Matrices are known by their Hugging Face names and seen as their product sees them:
+ * rows are outputs, cols are inputs, whatever way round a file has them.
+ *
+ * Ownership in one sentence: what a function fills, its _clear frees; every other
+ * pointer is only read.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef SP_BITS_H
+#define SP_BITS_H
+#include "../base/base.h"
+#include "../graph/graph.h"
+#include "../judge/judge.h"
+#include "../model/model.h"
+#include "../step/step.h"
+
+/* ======== calibrate.c: statistics of a model on a text =================================
+ * With the loss L = the sum of nats over a window's tokens, y = W x at every token t, g_t = dL/dy_t:
+ *
+ *   x2[j] = mean of x_tj^2        g2[i] = mean of g_ti^2        xg[j] = mean of |g_t|^2 x_tj^2 / mean of |g_t|^2
+ *   h = mean of x_t x_t', or, weighted, mean of |g_t|^2 x_t x_t' / mean of |g_t|^2
+ *
+ * so that 1/2 sum over i, j of g2[i] x2[j] (change of W[i,j])^2 foretells, with targets drawn from the model (Fisher's
+ * information), the divergence a token in nats.  A tied head has the statistics of the final norm's output; an
+ * embedding that isn't the head has none.  Matrices that take the same input share x2, and h where it isn't weighted. */
+struct sp_bits_matrix {
+    const char *name;              /* Hugging Face's                       */
+    int64_t rows, cols;            /* outputs, inputs                      */
+    int layer;                     /* -1: outside layers                   */
+    double tokens;                 /* that x2 is a mean of                 */
+    const float *x2;               /* [cols]                               */
+    const float *g2;               /* [rows], in Hugging Face's order; NULL: not made */
+    const float *xg;               /* [cols]; NULL: not made               */
+    const float *h;                /* [cols, cols]; NULL: not made         */
+};
+struct sp_bits_stats {
+    int n; struct sp_bits_matrix *matrix;
+    const char *text;              /* what was calibrated on, or ""        */
+    int64_t windows, context;      /* of it                                */
+    struct sp_arena mem;
+};
+const struct sp_bits_matrix *sp_bits_find(const struct sp_bits_stats *s, const char *name); /* NULL: there is none */
+void sp_bits_stats_clear(struct sp_bits_stats *s);
+
+/* What is collected: bits to add up.  G2, XG and HG want a graph with its gradient. */
+enum { SP_BITS_X2 = 1, SP_BITS_G2 = 2, SP_BITS_XG = 4, SP_BITS_H = 8, SP_BITS_HG = 16 /* h weighted; not with H */ };
+
+/* The rewrite: at every product with a parameter, nodes that add up, in place, over all runs.  Call it after sp_graph_grad
+ * where there is a gradient, before sp_graph_pack.  h is collected in layers first <= layer < last alone (last 0: in
+ * all, and outside).  taps: for each matrix the states (f32) in which its sums stand; NULL: it isn't collected. */
+struct sp_bits_tap { const char *name; int64_t rows, cols; int layer; const char *x2, *g2, *xg, *h, *energy /* f32[1]: sum of |g_t|^2 */; };
+struct sp_bits_taps { int n; struct sp_bits_tap *tap; struct sp_arena mem; };
+enum sp_status sp_bits_tap(struct sp_graph *g, int what, int first, int last, struct sp_bits_taps *taps, struct sp_err *err);
+void sp_bits_taps_clear(struct sp_bits_taps *t);
+/* Makes the gradients of parameters, which nobody reads then, not be computed: those of values stay. */
+enum sp_status sp_bits_values_only(struct sp_graph *g, struct sp_err *err);
+
+struct sp_calibration {
+    int what;                      /* SP_BITS_X2, ...                      */
+    bool sampled; uint64_t seed;   /* targets drawn from the model, one more pass; else those of the text */
+    int first, last;               /* layers of h, as in sp_bits_tap       */
+    const char *text;              /* what the text is called              */
+};
+/* Every token of every window counts, as llama-imatrix counts.  SP_DIVERGED names the tensor into which something that is no
+ * number goes; SP_INTERRUPTED on a signal. */
+enum sp_status sp_bits_calibrate(const struct sp_weights *w, const struct sp_windows *windows, const struct sp_calibration *o, const struct sp_machine *m,
+                                 struct sp_pool *pool, const struct sp_watch *watch, struct sp_bits_stats *out, struct sp_err *err);
+
+/* ======== imatrix.c: llama.cpp's files of x2 ============================================
+ * Read: the GGUF form (general.type "imatrix") and the older binary one.  Entries of tensors that the model doesn't have
+ * are passed over; one of another width is an error.  Write: the GGUF form, which llama-quantize --imatrix takes. */
+enum sp_status sp_imatrix_read(struct sp_bits_stats *out, const char *path, const struct sp_weights *w, struct sp_err *err);
+enum sp_status sp_imatrix_write(const struct sp_bits_stats *s, const struct sp_weights *w, const char *path, struct sp_err *err);
+#endif
