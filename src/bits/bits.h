@@ -7,8 +7,8 @@
  * Ownership in one sentence: what a function fills, its _clear frees; every other
  * pointer is only read.
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef SP_BITS_H
-#define SP_BITS_H
+#ifndef SP_BITS_DOOR_H
+#define SP_BITS_DOOR_H
 #include "../base/base.h"
 #include "../graph/graph.h"
 #include "../judge/judge.h"

@@ -138,6 +138,9 @@ enum sp_status sp_graph_adamw(struct sp_graph *update, const struct sp_graph *mi
 /* The rank's part of it: value "norm" is the sum of squares of its shares of the gradients; nothing is added to
  * `norm` where it has none. */
 enum sp_status sp_graph_norm(struct sp_graph *norm, const struct sp_graph *micro, const struct sp_adamw *o, struct sp_err *err);
+/* Nodes from number `from` on, added last, move up to where their inputs are there, so that those need not live until
+ * the end.  No ref taken before means anything afterwards. */
+enum sp_status sp_graph_settle(struct sp_graph *g, int from, struct sp_err *err);
 /* Where the machine's matrix rows want packed weights: reads them from state "pack/..." that `refresh` writes. */
 enum sp_status sp_graph_pack(struct sp_graph *user, struct sp_graph *refresh, const struct sp_machine *m, struct sp_err *err);
 
