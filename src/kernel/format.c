@@ -3,7 +3,6 @@
  * The conversions are the portable kernels' own; fast rows bring their own and
  * are tested against these.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
 #include <string.h>
 
 #include "../cost/cost.h"
@@ -25,10 +24,15 @@ static void encode_f32(void *to, const float *from, int64_t n)
     memcpy(to, from, (size_t)n * sizeof *from);
 }
 
+#if defined(__x86_64__)
+#define FASTEST(name, ...) (sp_cpu_features() & SP_CPU_AVX2 ? name##_avx2(__VA_ARGS__) : name##_plain(__VA_ARGS__))
+#else
+#define FASTEST(name, ...) name##_plain(__VA_ARGS__)
+#endif
+
 static void decode_f16(float *to, const void *from, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        to[i] = sp_from_f16(((const uint16_t *)from)[i]);
+    FASTEST(sp_format_decode_16, to, from, n, false);
 }
 
 static void encode_f16(void *to, const float *from, int64_t n)
@@ -39,8 +43,7 @@ static void encode_f16(void *to, const float *from, int64_t n)
 
 static void decode_bf16(float *to, const void *from, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        to[i] = sp_from_bf16(((const uint16_t *)from)[i]);
+    FASTEST(sp_format_decode_16, to, from, n, true);
 }
 
 static void encode_bf16(void *to, const float *from, int64_t n)
@@ -55,31 +58,14 @@ static void decode_q8_0(float *to, const void *from, int64_t n)
         to[i] = sp_from_q8_0(from, i);
 }
 
-/* d = largest magnitude / 127; values round half away from zero. */
 static void encode_q8_0(void *to, const float *from, int64_t n)
 {
-    for (int64_t b = 0; b < n / 32; b++, from += 32) {
-        unsigned char *out = (unsigned char *)to + b * 34;
-        float most = 0;
-        for (int i = 0; i < 32; i++)
-            most = fabsf(from[i]) > most ? fabsf(from[i]) : most;
-        float d = most / 127, inverse = d > 0 ? 1 / d : 0;
-        uint16_t h = sp_to_f16(d);
-        memcpy(out, &h, sizeof h);
-        for (int i = 0; i < 32; i++)
-            out[2 + i] = (unsigned char)(int)roundf(from[i] * inverse);
-    }
+    FASTEST(sp_format_nearest_q8_0, to, from, n);
 }
 
 static void search(int format, void *to, const float *from, const float *weight, int64_t n)
 {
-#if defined(__x86_64__)
-    if (sp_cpu_features() & SP_CPU_AVX2) {
-        sp_format_search_avx2(format, to, from, weight, n);
-        return;
-    }
-#endif
-    sp_format_search_plain(format, to, from, weight, n);
+    FASTEST(sp_format_search, format, to, from, weight, n);
 }
 
 static void search_q8_0(void *to, const float *from, const float *weight, int64_t n)
