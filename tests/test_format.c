@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -166,11 +167,76 @@ static void decoded_blocks_come_back(void **unused)
     }
 }
 
+/* Every row writes the same bytes, whatever the number of blocks; Q8_0 without search is ggml's. */
+static void rows_agree(void **unused)
+{
+    static float x[GAUSS], w[GAUSS];
+    static unsigned char a[2][GAUSS * 2], b[2][GAUSS * 2];
+    struct sp_random random = { .key = 5 };
+    (void)unused;
+    for (int i = 0; i < GAUSS; i++) {
+        double z = sp_random_normal(&random);
+        x[i] = i % 97 ? (float)(z * z * z) : 0;
+        w[i] = i % 7 ? (float)(z * z) : i % 14 ? -1.0f : INFINITY;
+    }
+    for (size_t i = 0; i < SP_COUNT(rows); i++) {
+        const struct sp_format_row *r = &sp_formats[rows[i].f];
+        int64_t n = r->block * (5 + (int64_t)i), bytes = sp_format_bytes(rows[i].f, n);
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(k ? unsetenv("SPARSAM_CPU") : setenv("SPARSAM_CPU", "portable", 1), 0);
+            memset(a[k], 0xA5, sizeof a[k]);
+            memset(b[k], 0xA5, sizeof b[k]);
+            r->encode(a[k], x, n);
+            r->encode_weighted(b[k], x, w, n);
+        }
+        if (memcmp(a[0], a[1], sizeof a[0]) || memcmp(b[0], b[1], sizeof b[0]) || a[0][bytes] != 0xA5)
+            fail_msg("%s: rows write different bytes, or too many", r->name);
+    }
+}
+
+static void q8_0_rounds_away_from_zero(void **unused)
+{
+    static float x[64] = { 127, 0.5f, 1.5f, -2.5f, 0.49999997f, -0.49999997f, 63.5f, -126.5f, NAN };
+    unsigned char b[68];
+    static const signed char want[] = { 127, 1, 2, -3, 0, 0, 64, -127, 0 };
+    (void)unused;
+    sp_formats[SP_Q8_0].encode(b, x, 64);
+    for (size_t i = 0; i < sizeof want; i++)
+        assert_int_equal((signed char)b[2 + i], want[i]);
+}
+
+/* All halves, by their definition, from an odd place and to an odd end. */
+static void halves_mean_what_they_should(void **unused)
+{
+    static uint16_t h[65537];
+    static float v[65538], u[65538];
+    (void)unused;
+    for (int i = 0; i < 65536; i++)
+        h[i + 1] = (uint16_t)i;
+    v[65536] = u[65536] = 7;
+    sp_formats[SP_F16].decode(v, h + 1, 65536);
+    sp_formats[SP_BF16].decode(u, h + 1, 65535);
+    for (int i = 0; i < 65536; i++) {
+        int e = i >> 10 & 31, m = i & 1023;
+        uint32_t bits, upper = (uint32_t)i << 16, got;
+        float want = e == 31 ? (m ? NAN : INFINITY) : (float)ldexp(e ? 1024 + m : m, (e ? e : 1) - 25);
+        want = i >> 15 ? -want : want;
+        memcpy(&bits, &v[i], sizeof bits);
+        memcpy(&got, &u[i], sizeof got);
+        if (!(isnan(want) ? isnan(v[i]) : !(v[i] < want) && !(v[i] > want)) || bits >> 31 != (uint32_t)i >> 15)
+            fail_msg("half %04x is %a, not %a", (unsigned)i, (double)v[i], (double)want);
+        if (i < 65535 && got != upper)
+            fail_msg("bf16 %04x is %a", (unsigned)i, (double)u[i]);
+    }
+    assert_true(!(v[65536] < 7) && !(u[65535] < 0) && !(u[65535] > 0) && !(u[65536] < 7));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_mean_what_they_should), cmocka_unit_test(rows_are_sound),           cmocka_unit_test(encoders_come_near),
         cmocka_unit_test(odd_blocks),                   cmocka_unit_test(decoded_blocks_come_back),
+        cmocka_unit_test(rows_agree),                   cmocka_unit_test(q8_0_rounds_away_from_zero), cmocka_unit_test(halves_mean_what_they_should),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

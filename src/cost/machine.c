@@ -46,7 +46,7 @@ static uint32_t states_saved(void)
 }
 #endif
 
-static uint32_t features_here(void)
+static uint32_t ask_features(void)
 {
     uint32_t f = SP_CPU_DNNL;
 #if defined(__x86_64__)
@@ -61,6 +61,15 @@ static uint32_t features_here(void)
     f |= getauxval(AT_HWCAP) >> 20 & 1 ? SP_CPU_NEON_DOT : 0;
 #endif
     return f;
+}
+
+/* Asked once: in a virtual machine each CPUID takes a host's help, tens of microseconds. */
+static uint32_t features_here(void)
+{
+    static _Atomic uint32_t known;
+    if (!known)
+        known = ask_features();
+    return known;
 }
 
 /* SPARSAM_CPU=portable, avx2, avx512, neon (all by default), each with ",-dnnl" behind. */

@@ -25,10 +25,11 @@ enum table { WHOLE, IQ4, FP4 };
 struct grid { float low, high; enum table table; };
 static const signed char fp4_sorted[16] = { -12, -8, -6, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4, 6, 8, 12 };
 #if defined(__clang__)
-#define UNROLL(n) _Pragma("unroll")
+#define UNROLL _Pragma("unroll")
+#define UNROLL_SOME
 #else
-#define UNROLL_TEXT(x) _Pragma(#x)
-#define UNROLL(n) UNROLL_TEXT(GCC unroll n)
+#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_SOME _Pragma("GCC unroll 4")
 #endif
 
 LANES v8 load(const float *p)
@@ -128,7 +129,7 @@ LANES v8 nearest_of(const signed char *t, v8 x, m8 *place)
 {
     v8 v = splat((float)t[0]);
     m8 n = { 0 };
-    UNROLL(16)
+    UNROLL
     for (int i = 1; i < 16; i++) {
         m8 above = x > splat(0.5f * (float)(t[i - 1] + t[i]));
         v = pick(above, splat((float)t[i]), v);
@@ -175,7 +176,7 @@ LANES void better(struct fit *best, const struct fit *f)
 LANES struct fit try_step_on(const struct grid *g, enum table table, const v8 *x, const v8 *w, int n, v8 step)
 {
     v8 xl = { 0 }, ll = { 0 };
-    UNROLL(4)
+    UNROLL_SOME
     for (int i = 0; i < n; i++) {
         v8 c = nearest(g, table, x[i] * step), wc = w[i] * c;
         xl += wc * x[i];
@@ -222,7 +223,7 @@ static v8 fit_step(const struct grid *g, const v8 *x, const v8 *w, int n)
 LANES v8 step_error_on(const struct grid *g, enum table table, const v8 *x, const v8 *w, int n, v8 d)
 {
     v8 sum = { 0 }, step = inverse_of(d);
-    UNROLL(4)
+    UNROLL_SOME
     for (int i = 0; i < n; i++) {
         v8 e = x[i] - nearest(g, table, x[i] * step) * d;
         sum += w[i] * e * e;
@@ -243,7 +244,7 @@ struct sums { v8 w, x; };
 static struct fit try_line(float high, const v8 *x, const v8 *w, int n, v8 step, v8 m, const struct sums *s, bool any)
 {
     v8 q = { 0 }, xq = { 0 }, qq = { 0 };
-    UNROLL(4)
+    UNROLL_SOME
     for (int i = 0; i < n; i++) {
         v8 c = whole((x[i] + m) * step, 0, high), wc = w[i] * c;
         q += wc;
@@ -287,7 +288,7 @@ static struct fit fit_line(float high, const v8 *x, const v8 *w, int n, bool any
 static v8 line_error(float high, const v8 *x, const v8 *w, int n, v8 d, v8 m)
 {
     v8 sum = { 0 }, step = inverse_of(d);
-    UNROLL(4)
+    UNROLL_SOME
     for (int i = 0; i < n; i++) {
         v8 v = x[i] + m, e = v - whole(v * step, 0, high) * d;
         sum += w[i] * e * e;

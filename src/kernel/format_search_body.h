@@ -15,7 +15,7 @@ LANES void codes_on(const struct grid *g, enum table table, const v8 *x, int n, 
 {
     for (int i = 0; i < n / 4; i++) {
         m8 word = { 0 };
-        UNROLL(4)
+        UNROLL
         for (int k = 0; k < 4; k++) {
             m8 code;
             nearest_code(g, table, (x[4 * i + k] + m) * step, &code);
@@ -317,18 +317,18 @@ static void put_ternary(int format, unsigned char *out, int count, const v8 *x, 
 LANES void turn(v8 to[L], const v8 r[L])
 {
     v8 a[L], b[L];
-    UNROLL(8)
+    UNROLL
     for (int i = 0; i < L; i += 2) {
         a[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
         a[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
     }
-    UNROLL(8)
+    UNROLL
     for (int i = 0; i < 4; i++) {
         int k = i / 2 * 4 + i % 2;
         b[2 * i] = __builtin_shufflevector(a[k], a[k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
         b[2 * i + 1] = __builtin_shufflevector(a[k], a[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
     }
-    UNROLL(8)
+    UNROLL
     for (int i = 0; i < 4; i++) {
         to[i] = __builtin_shufflevector(b[i], b[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
         to[i + 4] = __builtin_shufflevector(b[i], b[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
@@ -341,7 +341,7 @@ static void take_runs(v8 *to, const float *from, int n, int count)
     static const float none[BLOCK];
     for (int i = 0; i < n; i += L) {
         v8 r[L];
-        UNROLL(8)
+        UNROLL
         for (int j = 0; j < L; j++) {
             v8 x = load(j < count ? from + j * n + i : none);
             r[j] = keep(x - x == 0, x);
@@ -425,7 +425,7 @@ void SP_NEAREST_Q8_0(void *to, const float *from, int64_t n)
         (void)put_halves(d, out, 34, count);
         for (int i = 0; i < 8; i++) {
             m8 word = { 0 };
-            UNROLL(4)
+            UNROLL
             for (int k = 0; k < 4; k++) {
                 v8 c = x[4 * i + k] * inverse;
                 c += (v8)(((m8)c & INT32_MIN) | (m8)splat(0x1.fffffep-2f)); /* just less than a half */
