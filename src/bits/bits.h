@@ -72,4 +72,12 @@ enum sp_status sp_bits_calibrate(const struct sp_weights *w, const struct sp_win
  * are passed over; one of another width is an error.  Write: the GGUF form, which llama-quantize --imatrix takes. */
 enum sp_status sp_imatrix_read(struct sp_bits_stats *out, const char *path, const struct sp_weights *w, struct sp_err *err);
 enum sp_status sp_imatrix_write(const struct sp_bits_stats *s, const struct sp_weights *w, const char *path, struct sp_err *err);
+
+/* ======== mixes.c: formats by tensor under a name, as the field knows them ==============
+ * What llama-quantize of August 2026 makes of a type's name ("q4_k_m"): most matrices in one format, values, feed-forward
+ * outputs and the head in better ones.  importance: some choose otherwise when importance is known. */
+bool sp_bits_mix_is(const char *name);
+const char *sp_bits_mix_names(void);    /* "q2_k, q2_k_s, ..." */
+/* Sets the format of every matrix of a list for GGUF.  SP_USAGE when there is no such mix. */
+enum sp_status sp_bits_mix(struct sp_export *e, const char *name, bool importance, struct sp_err *err);
 #endif
