@@ -7,16 +7,18 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../bits/bits.h"
 #include "work.h"
 
 enum { FORMAT_NAMES_MAX = 256, NAME_MAX_ = 128 };
 
-struct quantize_options { const char *to, *embed, *out, *tokenizer; };
+struct quantize_options { const char *to, *embed, *out, *tokenizer; bool pure; };
 
 #define AT(field) offsetof(struct quantize_options, field)
 static const struct sp_option quantize_options[] = {
     { .name = "to", .key = "quantize.to", .kind = SP_OPT_TEXT, .at = AT(to), .group = "Storage", .unit = "FORMAT",
-      .help = "of matrices: f32, f16, bf16; in GGUF also q4_0 to q8_0, q2_k to q6_k, iq4_nl, iq4_xs and others" },
+      .help = "of matrices: f32, f16, bf16; in GGUF also a mix (q4_k_m and others, formats by tensor as llama-quantize has them), mxfp4, tq1_0, tq2_0" },
+    { .name = "pure", .key = "quantize.pure", .kind = SP_OPT_FLAG, .at = AT(pure), .help = "every matrix in the format of --to: no better ones for values and head" },
     { .name = "embed", .key = "quantize.embed", .kind = SP_OPT_TEXT, .at = AT(embed), .unit = "FORMAT", .help = "of the embedding and the head, where they differ" },
     { .name = "out", .key = "quantize.out", .letter = 'o', .kind = SP_OPT_TEXT, .at = AT(out), .unit = "PATH",
       .help = "NAME.gguf, or a Hugging Face folder" },
@@ -58,8 +60,10 @@ static bool is_embedding(const struct quantizing *q, const struct sp_export_tens
 static enum sp_status choose(struct quantizing *q, const struct quantize_options *o, struct sp_err *err)
 {
     enum sp_format all = SP_F32, embed;
-    bool gguf = q->export.arch != NULL;
-    if (o->to)
+    bool gguf = q->export.arch != NULL, mix = gguf && o->to && !o->pure && sp_bits_mix_is(o->to);
+    if (mix)
+        TRY(sp_bits_mix(&q->export, o->to, false, err));
+    else if (o->to)
         TRY(format_named("to", o->to, gguf, &all, err));
     embed = all;
     if (o->embed)
@@ -67,7 +71,7 @@ static enum sp_status choose(struct quantizing *q, const struct quantize_options
     for (int i = 0; i < q->export.n; i++) {
         struct sp_export_tensor *t = &q->export.tensor[i];
         bool special = is_embedding(q, t);
-        if (t->matrix && (o->to || (special && o->embed)))
+        if (t->matrix && ((o->to && !mix) || (special && o->embed)))
             t->type.format = sp_export_fitting(t, special ? embed : all);
         q->parameters += sp_type_elements(&t->type);
         q->before += t->from ? t->from->bytes : 0;
@@ -179,7 +183,8 @@ static json_t *answer(const struct quantizing *q, const struct book *b)
 static json_t *recipe(const struct verb_call *call)
 {
     const struct quantize_options *o = call->options;
-    return json_pack("{s:s, s:{s:s?, s:s?, s:s?, s:s?}}", "model", call->operands[0], "quantize", "to", o->to, "embed", o->embed, "out", o->out, "tokenizer", o->tokenizer);
+    return json_pack("{s:s, s:{s:s?, s:s?, s:b, s:s?, s:s?}}", "model", call->operands[0], "quantize", "to", o->to, "embed", o->embed, "pure", (int)o->pure, "out", o->out, "tokenizer",
+                     o->tokenizer);
 }
 
 static void clear(struct quantizing *q)
@@ -238,7 +243,7 @@ static enum sp_status quantize_run(struct verb_call *call, struct sp_err *err)
     if (o->to)
         return run(call, err);
     sp_fail(err, SP_USAGE, "nothing says what to store the numbers in");
-    return sp_remedy(err, "--to q4_k, for example; sparsam export keeps them as they are");
+    return sp_remedy(err, "--to q4_k_m, for example; sparsam export keeps them as they are");
 }
 
 const struct verb sp_verb_quantize = {
@@ -250,8 +255,8 @@ const struct verb sp_verb_quantize = {
             "far below the model; vectors (norms, biases) stay as they are. Where rows don't divide\n"
             "into a format's blocks, the next larger format that fits is taken.\n"
             "\n"
-            "  sparsam quantize model --to q4_k -o model.gguf\n"
-            "  sparsam quantize model --to q4_k --embed q6_k -o model.gguf\n"
+            "  sparsam quantize model --to q4_k_m -o model.gguf\n"
+            "  sparsam quantize model --to q4_0 --pure --embed q6_k -o model.gguf\n"
             "  sparsam quantize model.gguf --to bf16 -o folder\n",
     .sets = { { quantize_options, 0 } },
     .options_bytes = sizeof(struct quantize_options),
