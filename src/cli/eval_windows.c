@@ -50,7 +50,9 @@ static void close_model(struct opened *m)
 static enum sp_status start_model(struct evaluating *k, struct opened *m, struct sp_err *err)
 {
     int64_t context = k->out->context, wanted = k->o->batch * sp_windows_scored(context);
-    TRY(sp_step_logits(&m->weights.config, k->o->batch, context, wanted, k->o->compute ? SP_BF16 : SP_F32, SP_F32, k->machine, &m->job, err));
+    struct sp_score_shape shape = { .batch = k->o->batch, .tokens = context, .wanted = wanted, .compute = k->o->compute ? SP_BF16 : SP_F32,
+                                    .stored_of = sp_weights_stored, .stored_self = &m->weights };
+    TRY(sp_step_scoring(&m->weights.config, &shape, k->machine, &m->job, err));
     TRY(sp_live_new(&m->live, &m->job, k->pool, false, err));
     return sp_live_fill(&m->live, &m->weights, NULL, NULL, err);
 }

@@ -43,8 +43,9 @@ static enum sp_status evaluate(struct evaluating *k, struct verb_call *call, str
     TRY(work_text_open(&k->text, &o->data, sp_is_file(beside) ? beside : NULL, !o->held_out, &call->common, err));
     if (sp_tokenizer_vocab(k->text.tokenizer) > k->weights.config.vocab)
         return sp_fail(err, SP_USAGE, "the tokenizer has %d tokens, the model only %lld", (int)sp_tokenizer_vocab(k->text.tokenizer), (long long)k->weights.config.vocab);
-    enum sp_format compute = o->compute ? SP_BF16 : SP_F32;
-    TRY(sp_step_score(&k->weights.config, o->batch, o->tokens > 0 ? o->tokens : k->weights.config.context, compute, SP_F32, k->machine, &k->job, err));
+    struct sp_score_shape shape = { .batch = o->batch, .tokens = o->tokens > 0 ? o->tokens : k->weights.config.context, .compute = o->compute ? SP_BF16 : SP_F32,
+                                    .stored_of = sp_weights_stored, .stored_self = &k->weights };
+    TRY(sp_step_scoring(&k->weights.config, &shape, k->machine, &k->job, err));
     TRY(sp_live_new(&k->live, &k->job, k->pool, false, err));
     TRY(sp_live_fill(&k->live, &k->weights, NULL, NULL, err));
     sp_progress_begin(&k->bar, "scoring", call->common.quiet || call->common.json);

@@ -14,6 +14,8 @@ enum sp_status sp_map_open(struct sp_map *m, const char *path, struct sp_err *er
 void sp_map_close(struct sp_map *m);
 /* Copies bytes [from, from+n) of the map; a truncated file gives SP_IO with the file's name. */
 enum sp_status sp_map_copy(const struct sp_map *m, size_t from, size_t n, void *to, struct sp_err *err);
+/* Bytes [from, from+n) aren't needed for now: their pages no longer count as this process's memory. */
+void sp_map_forget(const struct sp_map *m, size_t from, size_t n);
 /* Runs fn(arg) with faults inside the map turned into SP_IO. */
 enum sp_status sp_map_guard(const struct sp_map *m, enum sp_status (*fn)(void *arg, struct sp_err *err),
                             void *arg, struct sp_err *err);

@@ -91,6 +91,13 @@ void sp_map_close(struct sp_map *m)
     *m = (struct sp_map){ 0 };
 }
 
+void sp_map_forget(const struct sp_map *m, size_t from, size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), first = from / page * page;
+    if (m->at && from < m->bytes && n <= m->bytes - from)
+        madvise((void *)(uintptr_t)(m->at + first), from + n - first, MADV_DONTNEED);
+}
+
 enum sp_status sp_map_guard(const struct sp_map *m, enum sp_status (*fn)(void *arg, struct sp_err *err), void *arg, struct sp_err *err)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);

@@ -7,7 +7,10 @@ static enum sp_status open_parts(struct sp_engine *e, const char *path, const ch
 {
     TRY(sp_weights_open(&e->weights, path, err));
     TRY(sp_weights_tokenizer(&e->weights, tokenizer, &e->tokenizer, err));
-    TRY(sp_step_serve(&e->weights.config, shape, m, NULL, NULL, &e->job, err));
+    struct sp_serve_shape as_stored = *shape;
+    as_stored.stored_of = sp_weights_stored;
+    as_stored.stored_self = &e->weights;
+    TRY(sp_step_serve(&e->weights.config, &as_stored, m, NULL, NULL, &e->job, err));
     TRY(sp_live_new(&e->live, &e->job, e->pool, false, err));
     e->candidates = sp_alloc((size_t)e->job.config.vocab * sizeof *e->candidates);
     if (!e->candidates)

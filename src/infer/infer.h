@@ -21,7 +21,7 @@ struct sp_engine {
     struct sp_pool *pool;              /* the caller's                       */
     struct sp_candidate *candidates;   /* [vocab], where tokens are drawn    */
 };
-/* path: as sp_weights_open.  tokenizer: a file, or NULL for the one beside the model. */
+/* path: as sp_weights_open.  Matrices are kept as the files store them (shape->stored is not looked at).  tokenizer: a file, or NULL for the one beside the model. */
 enum sp_status sp_engine_open(struct sp_engine *e, const char *path, const char *tokenizer, const struct sp_serve_shape *shape,
                               const struct sp_machine *m, struct sp_pool *pool, struct sp_err *err);
 void sp_engine_close(struct sp_engine *e);

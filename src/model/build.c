@@ -44,9 +44,14 @@ sp_ref sp_builder_vector(struct sp_builder *s, const char *name, int64_t n)
     return parameter(s, name, SP_TYPE(SP_F32, n));
 }
 
+enum sp_format sp_builder_stored(const struct sp_builder *s, const char *name)
+{
+    return s->b->stored_of ? s->b->stored_of(s->b->stored_self, name) : s->b->stored;
+}
+
 sp_ref sp_builder_matrix(struct sp_builder *s, const char *name, int64_t rows, int64_t cols)
 {
-    return parameter(s, name, SP_TYPE(s->b->stored, rows, cols));
+    return parameter(s, name, SP_TYPE(sp_builder_stored(s, name), rows, cols));
 }
 
 sp_ref sp_builder_linear(struct sp_builder *s, sp_ref x, sp_ref w, int trans, sp_ref bias, sp_ref onto, enum sp_format f)

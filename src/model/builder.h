@@ -59,6 +59,8 @@ void sp_builder_init(struct sp_builder *s, struct sp_graph *g, const struct sp_m
 /* A parameter under its full name; matrices in the stored format. */
 sp_ref sp_builder_vector(struct sp_builder *s, const char *name, int64_t n);
 sp_ref sp_builder_matrix(struct sp_builder *s, const char *name, int64_t rows, int64_t cols);
+/* The format such a matrix will have. */
+enum sp_format sp_builder_stored(const struct sp_builder *s, const char *name);
 /* name under the current layer's prefix; points into the graph's arena. */
 const char *sp_builder_name(struct sp_builder *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* x w (+ bias) (+ onto); trans 2: w is [out,in]. */

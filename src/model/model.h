@@ -97,8 +97,10 @@ const char *sp_model_type(const struct sp_model_config *c); /* as in config.json
  * An encoder (BERT) also takes "types" where it has token types, and keeps no cache.  T5 takes "source" i32[batch*tokens]
  * for its encoder, whose keys and values it keeps in "cache/LAYER/cross_k" and "/cross_v"; a prefill runs the encoder
  * and one decoder position a sequence.
- * States: parameters under their Hugging Face names, SP_STATE_CACHE "cache/LAYER/k" and "/v"
+ * States: parameters under their Hugging Face names (GPT-2's matrices in blocks turned, [out,in]), SP_STATE_CACHE "cache/LAYER/k" and "/v"
  * [batch*cache, kv_heads*head_dim], SP_STATE_TABLE "table/rope". */
+/* The format a parameter matrix is kept in, by its name. */
+typedef enum sp_format sp_stored_fn(const void *self, const char *name);
 enum sp_build_mode { SP_BUILD_TRAIN, SP_BUILD_SCORE, SP_BUILD_SERVE, SP_BUILD_LOAD };
 struct sp_build {
     enum sp_build_mode mode;
@@ -107,7 +109,8 @@ struct sp_build {
     int64_t positions;             /* rows of the rotary table, the same in all programs of a job; 0: context */
     enum sp_format compute;        /* of matrix inputs: SP_F32 or SP_BF16; the residual stream is f32 */
     enum sp_format stored;         /* of parameter matrices (SP_F32 when trained)             */
-    enum sp_format cached;         /* of keys and values in the cache                         */
+    sp_stored_fn *stored_of; const void *stored_self; /* the same matrix by matrix; NULL: all are `stored` */
+    enum sp_format cached;         /* of keys and values in the cache; blocks where a head divides into them */
     bool all_logits;               /* SERVE: of every row                                     */
     bool rings;                    /* SERVE: a layer with a window keeps no more than that; counted, not yet run */
     double dropout; uint64_t seed; /* TRAIN: seed keys the masks                              */
@@ -201,7 +204,9 @@ void sp_weights_close(struct sp_weights *w);
 /* The model's tokenizer: that of `path`, else the GGUF file's own, else tokenizer.json beside the weights; NULL: there is none. */
 enum sp_status sp_weights_tokenizer(const struct sp_weights *w, const char *path, struct sp_tokenizer **out, struct sp_err *err);
 const struct sp_tensor *sp_weights_find(const struct sp_weights *w, const char *name); /* with or without the prefix */
-/* Every SP_STATE_PARAM of the state, converted to its format.  A tensor missing or of another shape is an error
+/* The format a matrix has in the files, where products can take it, else f32: an sp_stored_fn (self: the weights). */
+enum sp_format sp_weights_stored(const void *weights, const char *name);
+/* Every SP_STATE_PARAM of the state, converted to its format; pages of the files that were read are let go.  A tensor missing or of another shape is an error
  * naming it; tensors nobody asked for are counted in *n_extra and the first is named in `extra` (both may be NULL). */
 enum sp_status sp_weights_fill(const struct sp_weights *w, const struct sp_state *s, unsigned char *region,
                                int *n_extra, const char **extra, struct sp_err *err);

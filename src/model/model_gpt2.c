@@ -64,16 +64,26 @@ static sp_ref norm(struct sp_builder *s, sp_ref x, const char *what)
                         (&(struct sp_attr){ .f = { s->c->norm_eps }, .format = (int)s->b->compute }));
 }
 
+/* A matrix [in,out]; in blocks, which run along what is summed, [out,in]. */
+struct turnable { sp_ref w; int trans; };
+static struct turnable matrix(struct sp_builder *s, const char *what, int64_t in, int64_t out)
+{
+    const char *name = sp_builder_name(s, "%s.weight", what);
+    if (sp_formats[sp_builder_stored(s, name)].block > 1)
+        return (struct turnable){ sp_builder_matrix(s, name, out, in), 2 };
+    return (struct turnable){ sp_builder_matrix(s, name, in, out), 0 };
+}
+
 static sp_ref conv(struct sp_builder *s, sp_ref x, const char *what, int64_t in, int64_t out)
 {
-    sp_ref w = sp_builder_matrix(s, sp_builder_name(s, "%s.weight", what), in, out);
-    return sp_builder_linear(s, x, w, 0, bias(s, what, out), SP_NONE, s->b->compute);
+    struct turnable m = matrix(s, what, in, out);
+    return sp_builder_linear(s, x, m.w, m.trans, bias(s, what, out), SP_NONE, s->b->compute);
 }
 
 static sp_ref onto(struct sp_builder *s, sp_ref x, sp_ref y, const char *what, int64_t in)
 {
-    sp_ref w = sp_builder_matrix(s, sp_builder_name(s, "%s.weight", what), in, s->c->width);
-    return sp_builder_residual(s, x, y, w, 0, bias(s, what, s->c->width), what);
+    struct turnable m = matrix(s, what, in, s->c->width);
+    return sp_builder_residual(s, x, y, m.w, m.trans, bias(s, what, s->c->width), what);
 }
 
 static sp_ref attend(struct sp_builder *s, int i, sp_ref qkv)

@@ -7,7 +7,7 @@
 #include "gguf.h"
 #include "weights.h"
 
-enum { INDEX_BYTES_MAX = 64 << 20, SHARDS_MAX = 4096 };
+enum { INDEX_BYTES_MAX = 64 << 20, SHARDS_MAX = 4096, READ_BYTES = 8 << 20 /* of a tensor at once */ };
 
 /* ---- opening ---- */
 
@@ -205,6 +205,19 @@ const struct sp_tensor *sp_weights_find(const struct sp_weights *w, const char *
     return i < 0 ? NULL : w->tensor[i];
 }
 
+/* Added rows, as learned positions are, stay f32. */
+enum sp_format sp_weights_stored(const void *weights, const char *name)
+{
+    const struct sp_weights *w = weights;
+    const struct sp_tensor *t = sp_weights_find(w, name);
+    enum sp_format f = t ? sp_tensor_format(t) : SP_F32;
+    char gguf[256] = "";
+    if (f >= SP_FORMATS || !sp_formats[f].decode || (sp_formats[f].block == 1 && f != SP_F16 && f != SP_BF16) ||
+        (sp_gguf_name(&w->config, name, gguf, sizeof gguf) && !strcmp(gguf, "position_embd.weight")))
+        return SP_F32;
+    return f;
+}
+
 /* ---- filling ---- */
 
 static bool same_shape(const struct sp_tensor *t, const struct sp_type *want)
@@ -215,6 +228,28 @@ static bool same_shape(const struct sp_tensor *t, const struct sp_type *want)
         if (t->dim[i] != want->dim[i])
             return false;
     return true;
+}
+
+/* GPT-2's matrices in blocks stand turned in the state, wherever they come from. */
+static bool is_turned(const struct sp_weights *w, const struct sp_state_entry *e)
+{
+    return sp_formats[e->type.format].block > 1 && sp_gguf_layout(&w->config, "", e->name).transposed;
+}
+
+/* Some rows at a time, so that little of the file is in memory twice. */
+static enum sp_status read_rows(const struct sp_tensor *t, bool turned, const struct sp_state_entry *e, unsigned char *to, struct sp_err *err)
+{
+    struct sp_layout as = { .transposed = turned };
+    int64_t rows = e->type.n > 1 ? sp_type_rows(&e->type) : sp_type_elements(&e->type);
+    int64_t row = rows ? sp_type_elements(&e->type) / rows : 0, some = sp_format_bytes(e->type.format, row * rows) / READ_BYTES;
+    some = rows / (some + 1) + 1;
+    if (e->type.n < 2)
+        return sp_tensor_read(t, e->type.format, to, err);
+    for (int64_t i = 0; i < rows; i += some) {
+        TRY(sp_tensor_rows(t, as, i, rows - i < some ? rows - i : some, e->type.format, to + sp_format_bytes(e->type.format, i * row), err));
+        sp_map_forget(t->map, t->at, t->bytes);
+    }
+    return SP_OK;
 }
 
 static enum sp_status wrong_shape(const struct sp_tensor *t, const struct sp_type *want, struct sp_err *err)
@@ -237,9 +272,13 @@ static enum sp_status fill_one(const struct sp_weights *w, const struct sp_state
         return sp_remedy(err, "check that config.json belongs to these weights");
     }
     used[i] = true;
-    if (!same_shape(w->tensor[i], &e->type))
-        return wrong_shape(w->tensor[i], &e->type, err);
-    return sp_tensor_read(w->tensor[i], e->type.format, region + e->at, err);
+    struct sp_type want = e->type;
+    bool turned = is_turned(w, e);
+    if (turned)
+        want.dim[0] = e->type.dim[1], want.dim[1] = e->type.dim[0];
+    if (!same_shape(w->tensor[i], &want))
+        return wrong_shape(w->tensor[i], &want, err);
+    return read_rows(w->tensor[i], turned, e, region + e->at, err);
 }
 
 /* Buffers old files carry, and a head that is the embedding. */

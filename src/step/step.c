@@ -12,7 +12,20 @@ struct making {
     void *self;
     struct sp_job *job;
     struct sp_graph *refresh;          /* packed copies written anew whenever weights have changed */
+    sp_stored_fn *stored_of;           /* what the caller wants of each matrix */
+    const void *stored_self;
 };
+
+/* What the caller wants, or f32 where the machine would have to multiply such blocks number by number. */
+static enum sp_format stored(const void *self, const char *name)
+{
+    const struct making *k = self;
+    enum sp_format f = k->stored_of(k->stored_self, name);
+    enum { SOME = SP_FORMAT_BLOCK_MAX };
+    struct sp_gemm_args a = { .m = 1, .n = SOME, .k = SOME, .lda = SOME, .ldb = SOME, .ldc = SOME, .trans = 2, .a_format = SP_F32, .b_format = (int32_t)f,
+                              .c_format = SP_F32 };
+    return sp_formats[f].block == 1 || sp_kernel_pick(&sp_kernel_gemm, k->m->features, &a)->needs ? f : SP_F32;
+}
 
 static enum sp_status build(const struct making *k, struct sp_build *b, struct sp_graph **out, struct sp_err *err)
 {
@@ -141,7 +154,7 @@ enum sp_status sp_step_train(const struct sp_model_config *c, const struct sp_tr
                              struct sp_job *out, struct sp_err *err)
 {
     struct sp_job job = { .config = *c, .machine = *m, .train = *t };
-    struct making k = { c, m, hook, self, &job, sp_graph_new() };
+    struct making k = { c, m, hook, self, &job, sp_graph_new(), NULL, NULL };
     struct sp_train_shape *s = &job.train;
     s->tokens = s->tokens > 0 ? s->tokens : c->context;
     s->score_batch = s->score_batch ? s->score_batch : s->batch;
@@ -167,7 +180,7 @@ static enum sp_status make_serving(struct making *k, const struct sp_serve_shape
     static const char *const logits[] = { "logits" }, *const scored[] = { "loss", "nll" };
     int64_t most = larger(k->c->context, larger(s->cache, s->score_tokens)); /* one rotary table for all programs */
     struct sp_build b = { .mode = SP_BUILD_SERVE, .batch = s->batch, .tokens = 1, .cache = s->cache, .positions = most, .compute = s->compute,
-                          .stored = s->stored, .cached = s->cached, .rings = s->rings };
+                          .stored = s->stored, .stored_of = s->stored_of ? stored : NULL, .stored_self = k, .cached = s->cached, .rings = s->rings };
     TRY(simple(k, SP_RUN_DECODE, &b, logits, 1, err));
     if (s->prefill > 1) {
         b.tokens = s->prefill;
@@ -176,7 +189,7 @@ static enum sp_status make_serving(struct making *k, const struct sp_serve_shape
     }
     if (s->score_batch > 0 && s->score_tokens > 0) {
         b = (struct sp_build){ .mode = SP_BUILD_SCORE, .batch = s->score_batch, .tokens = s->score_tokens, .positions = most, .compute = s->compute,
-                               .stored = s->stored };
+                               .stored = s->stored, .stored_of = s->stored_of ? stored : NULL, .stored_self = k };
         TRY(simple(k, SP_RUN_SCORE, &b, scored, 2, err));
     }
     TRY(make_load(k, b, err));
@@ -187,7 +200,7 @@ enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_se
                              struct sp_job *out, struct sp_err *err)
 {
     struct sp_job job = { .config = *c, .machine = *m, .serve = *s };
-    struct making k = { c, m, hook, self, &job, sp_graph_new() };
+    struct making k = { c, m, hook, self, &job, sp_graph_new(), s->stored_of, s->stored_self };
     struct sp_serve_shape *t = &job.serve;
     t->batch = t->batch > 0 ? t->batch : 1;
     t->cache = t->cache > 0 ? t->cache : c->context;
@@ -197,17 +210,16 @@ enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_se
     return finish(&k, make_serving(&k, t, err), out);
 }
 
-static enum sp_status make_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, int64_t wanted, enum sp_format compute, enum sp_format stored,
-                                 const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
+enum sp_status sp_step_scoring(const struct sp_model_config *c, const struct sp_score_shape *s, const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
 {
     static const char *const scored[] = { "loss", "nll" }, *const logits[] = { "logits" };
-    struct sp_job job = { .config = *c, .machine = *m, .serve = { .compute = compute, .stored = stored, .score_batch = batch, .score_tokens = tokens } };
-    struct making k = { c, m, NULL, NULL, &job, sp_graph_new() };
-    struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = batch, .tokens = tokens, .positions = c->context, .compute = compute, .stored = stored,
-                          .wanted = wanted };
+    struct sp_job job = { .config = *c, .machine = *m, .serve = { .compute = s->compute, .stored = s->stored, .score_batch = s->batch, .score_tokens = s->tokens } };
+    struct making k = { c, m, NULL, NULL, &job, sp_graph_new(), s->stored_of, s->stored_self };
+    struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = s->batch, .tokens = s->tokens, .positions = c->context, .compute = s->compute, .stored = s->stored,
+                          .stored_of = s->stored_of ? stored : NULL, .stored_self = &k, .wanted = s->wanted };
     if (!k.refresh)
         return sp_fail(err, SP_NOMEM, "no memory for a graph");
-    enum sp_status st = simple(&k, SP_RUN_SCORE, &b, wanted ? logits : scored, wanted ? 1 : 2, err);
+    enum sp_status st = simple(&k, SP_RUN_SCORE, &b, s->wanted ? logits : scored, s->wanted ? 1 : 2, err);
     if (!st)
         st = make_load(&k, b, err);
     if (!st)
@@ -215,16 +227,16 @@ static enum sp_status make_score(const struct sp_model_config *c, int64_t batch,
     return finish(&k, st, out);
 }
 
-enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format stored,
+enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format format,
                              const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
 {
-    return make_score(c, batch, tokens, 0, compute, stored, m, out, err);
+    return sp_step_scoring(c, &(struct sp_score_shape){ .batch = batch, .tokens = tokens, .compute = compute, .stored = format }, m, out, err);
 }
 
-enum sp_status sp_step_logits(const struct sp_model_config *c, int64_t batch, int64_t tokens, int64_t wanted, enum sp_format compute, enum sp_format stored,
+enum sp_status sp_step_logits(const struct sp_model_config *c, int64_t batch, int64_t tokens, int64_t wanted, enum sp_format compute, enum sp_format format,
                               const struct sp_machine *m, struct sp_job *out, struct sp_err *err)
 {
-    return make_score(c, batch, tokens, wanted, compute, stored, m, out, err);
+    return sp_step_scoring(c, &(struct sp_score_shape){ .batch = batch, .tokens = tokens, .wanted = wanted, .compute = compute, .stored = format }, m, out, err);
 }
 
 void sp_job_clear(struct sp_job *j)

@@ -35,6 +35,8 @@ struct sp_train_shape {
 struct sp_serve_shape {
     int64_t batch, prefill, cache;       /* prefill: positions a chunk; cache: positions a sequence */
     enum sp_format compute, stored, cached;
+    sp_stored_fn *stored_of; const void *stored_self; /* of each matrix; NULL: all are `stored`.  Blocks that no fast product
+                                            takes on the machine become f32.  Called while the job is made. */
     bool all_logits;                     /* of every row of a prefill chunk (tests, scoring of prompts) */
     bool rings;                          /* layers with a window keep no more than that: counted, not yet run */
     int64_t score_batch, score_tokens;   /* both > 0: a score program over the same weights */
@@ -57,10 +59,17 @@ enum sp_status sp_step_train(const struct sp_model_config *c, const struct sp_tr
                              sp_graph_hook *hook, void *self, struct sp_job *out, struct sp_err *err);
 enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_serve_shape *s, const struct sp_machine *m,
                              sp_graph_hook *hook, void *self, struct sp_job *out, struct sp_err *err);
-/* Score alone (eval of a model that is neither trained nor served): inputs and outputs as in sp_build. */
+/* Score alone (eval of a model that is neither trained nor served): inputs and outputs as in sp_build.  wanted > 0: the
+ * logits of so many rows in place of losses: inputs "ids" and "rows" i32[wanted], output "logits" f32[wanted, vocab]. */
+struct sp_score_shape {
+    int64_t batch, tokens, wanted;
+    enum sp_format compute, stored;
+    sp_stored_fn *stored_of; const void *stored_self; /* as of sp_serve_shape */
+};
+enum sp_status sp_step_scoring(const struct sp_model_config *c, const struct sp_score_shape *s, const struct sp_machine *m, struct sp_job *out, struct sp_err *err);
+/* The same with all matrices in one format: losses; and logits. */
 enum sp_status sp_step_score(const struct sp_model_config *c, int64_t batch, int64_t tokens, enum sp_format compute, enum sp_format stored,
                              const struct sp_machine *m, struct sp_job *out, struct sp_err *err);
-/* The same program with logits in place of losses: inputs "ids" and "rows" i32[wanted], output "logits" f32[wanted, vocab]. */
 enum sp_status sp_step_logits(const struct sp_model_config *c, int64_t batch, int64_t tokens, int64_t wanted, enum sp_format compute,
                               enum sp_format stored, const struct sp_machine *m, struct sp_job *out, struct sp_err *err);
 void sp_job_clear(struct sp_job *j);
