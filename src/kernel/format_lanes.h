@@ -16,7 +16,8 @@
 
 #define TINY 1e-36f /* steps below this are none: their inverse is no number */
 #define LANES static inline __attribute__((always_inline))
-enum { L = 8, BLOCK = SP_FORMAT_BLOCK_MAX, REFINE = 3 /* times: codes for the step, the step for the codes */ };
+enum { L = 8, BLOCK = SP_FORMAT_BLOCK_MAX, AT_ONCE = 3 /* candidates */,
+       REFINE = 3 /* times: codes for the step, the step for the codes */ };
 typedef float v8 __attribute__((vector_size(32)));
 typedef int32_t m8 __attribute__((vector_size(32)));
 
@@ -26,10 +27,8 @@ struct grid { float low, high; enum table table; };
 static const signed char fp4_sorted[16] = { -12, -8, -6, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4, 6, 8, 12 };
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
-#define UNROLL_SOME
 #else
 #define UNROLL _Pragma("GCC unroll 16")
-#define UNROLL_SOME _Pragma("GCC unroll 4")
 #endif
 
 LANES v8 load(const float *p)
@@ -172,23 +171,41 @@ LANES void better(struct fit *best, const struct fit *f)
     *best = (struct fit){ pick(more, f->d, best->d), pick(more, f->m, best->m), pick(more, f->gain, best->gain) };
 }
 
-/* The step that suits the codes which the inverse step gives, and by how much it lessens the error. */
-LANES struct fit try_step_on(const struct grid *g, enum table table, const v8 *x, const v8 *w, int n, v8 step)
+/* The step that suits the codes which an inverse step gives, and by how much it lessens the error: the best of `count`
+ * tried at once, which hides how long sums take. */
+LANES void try_steps_on(struct fit *best, const struct grid *g, enum table table, const v8 *x, const v8 *w, int n, const v8 *step, const int count)
 {
-    v8 xl = { 0 }, ll = { 0 };
-    UNROLL_SOME
+    v8 xl[AT_ONCE] = { { 0 } }, ll[AT_ONCE] = { { 0 } };
     for (int i = 0; i < n; i++) {
-        v8 c = nearest(g, table, x[i] * step), wc = w[i] * c;
-        xl += wc * x[i];
-        ll += wc * c;
+        UNROLL
+        for (int t = 0; t < count; t++) {
+            v8 c = nearest(g, table, x[i] * step[t]), wc = w[i] * c;
+            xl[t] += wc * x[i];
+            ll[t] += wc * c;
+        }
     }
-    v8 d = keep(ll > 0, xl / ll);
-    return (struct fit){ .d = d, .gain = d * xl };
+    UNROLL
+    for (int t = 0; t < count; t++) {
+        v8 d = keep(ll[t] > 0, xl[t] / ll[t]);
+        struct fit f = { .d = d, .gain = d * xl[t] };
+        better(best, &f);
+    }
 }
 
-static struct fit try_step(const struct grid *g, const v8 *x, const v8 *w, int n, v8 step)
+static void try_steps(struct fit *best, const struct grid *g, const v8 *x, const v8 *w, int n, const v8 *step)
 {
-    return g->table == WHOLE ? try_step_on(g, WHOLE, x, w, n, step) : try_step_on(g, IQ4, x, w, n, step);
+    if (g->table == WHOLE)
+        try_steps_on(best, g, WHOLE, x, w, n, step, AT_ONCE);
+    else
+        try_steps_on(best, g, IQ4, x, w, n, step, AT_ONCE);
+}
+
+static void try_step(struct fit *best, const struct grid *g, const v8 *x, const v8 *w, int n, v8 step)
+{
+    if (g->table == WHOLE)
+        try_steps_on(best, g, WHOLE, x, w, n, &step, 1);
+    else
+        try_steps_on(best, g, IQ4, x, w, n, &step, 1);
 }
 
 static v8 signed_most(const v8 *x, int n)
@@ -208,61 +225,88 @@ static v8 fit_step(const struct grid *g, const v8 *x, const v8 *w, int n)
     v8 inverse = inverse_of(signed_most(x, n));
     struct fit best = { 0 };
     for (int end = 0; end < 2; end++)
-        for (int t = 0; t <= TRIES; t++) {
-            float factor = t == 2 ? 1 : from + (to - from) * (float)t / TRIES;
-            struct fit f = try_step(g, x, w, n, inverse * splat(factor * (end ? g->high : g->low)));
-            better(&best, &f);
+        for (int t = 0; t <= TRIES; t += AT_ONCE) {
+            v8 step[AT_ONCE];
+            for (int k = 0; k < AT_ONCE; k++) {
+                float factor = t + k == 2 ? 1 : from + (to - from) * (float)(t + k) / TRIES;
+                step[k] = inverse * splat(factor * (end ? g->high : g->low));
+            }
+            try_steps(&best, g, x, w, n, step);
         }
-    for (int i = 0; i < REFINE; i++) {
-        struct fit f = try_step(g, x, w, n, inverse_of(best.d));
-        better(&best, &f);
-    }
+    for (int i = 0; i < REFINE; i++)
+        try_step(&best, g, x, w, n, inverse_of(best.d));
     return best.d;
 }
 
-LANES v8 step_error_on(const struct grid *g, enum table table, const v8 *x, const v8 *w, int n, v8 d)
+/* Errors with steps d, of which there are three. */
+LANES void step_errors_on(v8 *error, const struct grid *g, enum table table, const v8 *x, const v8 *w, int n, const v8 *d)
 {
-    v8 sum = { 0 }, step = inverse_of(d);
-    UNROLL_SOME
+    v8 sum[AT_ONCE] = { { 0 } }, step[AT_ONCE];
+    for (int t = 0; t < AT_ONCE; t++)
+        step[t] = inverse_of(d[t]);
     for (int i = 0; i < n; i++) {
-        v8 e = x[i] - nearest(g, table, x[i] * step) * d;
-        sum += w[i] * e * e;
+        UNROLL
+        for (int t = 0; t < AT_ONCE; t++) {
+            v8 e = x[i] - nearest(g, table, x[i] * step[t]) * d[t];
+            sum[t] += w[i] * e * e;
+        }
     }
-    return sum;
+    memcpy(error, sum, sizeof sum);
 }
 
-static v8 step_error(const struct grid *g, const v8 *x, const v8 *w, int n, v8 d)
+static void step_errors(v8 *error, const struct grid *g, const v8 *x, const v8 *w, int n, const v8 *d)
 {
-    return g->table == WHOLE ? step_error_on(g, WHOLE, x, w, n, d) : g->table == IQ4 ? step_error_on(g, IQ4, x, w, n, d) : step_error_on(g, FP4, x, w, n, d);
+    if (g->table == WHOLE)
+        step_errors_on(error, g, WHOLE, x, w, n, d);
+    else if (g->table == IQ4)
+        step_errors_on(error, g, IQ4, x, w, n, d);
+    else
+        step_errors_on(error, g, FP4, x, w, n, d);
 }
 
 /* ---- a step and an offset: x = d q - m ---- */
 
 struct sums { v8 w, x; };
 
-/* As try_step; m is not negative unless any. */
-static struct fit try_line(float high, const v8 *x, const v8 *w, int n, v8 step, v8 m, const struct sums *s, bool any)
+/* As try_steps; m is not negative unless any. */
+LANES void try_lines_on(struct fit *best, float high, const v8 *x, const v8 *w, int n, const v8 *step, v8 m, const struct sums *s, bool any, const int count)
 {
-    v8 q = { 0 }, xq = { 0 }, qq = { 0 };
-    UNROLL_SOME
+    v8 q[2] = { { 0 } }, xq[2] = { { 0 } }, qq[2] = { { 0 } };
     for (int i = 0; i < n; i++) {
-        v8 c = whole((x[i] + m) * step, 0, high), wc = w[i] * c;
-        q += wc;
-        xq += wc * x[i];
-        qq += wc * c;
+        v8 v = x[i] + m;
+        UNROLL
+        for (int t = 0; t < count; t++) {
+            v8 c = whole(v * step[t], 0, high), wc = w[i] * c;
+            q[t] += wc;
+            xq[t] += wc * x[i];
+            qq[t] += wc * c;
+        }
     }
-    v8 det = s->w * qq - q * q, by = 1.0f / det;
-    struct fit f = { .d = (s->w * xq - s->x * q) * by, .m = (q * xq - qq * s->x) * by };
-    m8 sound = (det > 0) & (f.d >= 0) & ((f.m >= 0) | -(int32_t)any);
-    f.d = pick(sound, f.d, keep((qq > 0) & (xq > 0), xq / qq));
-    f.m = keep(sound, f.m);
-    f.gain = 2 * (f.d * xq - f.m * s->x) - (f.d * f.d * qq - 2 * f.d * f.m * q + f.m * f.m * s->w);
-    return f;
+    UNROLL
+    for (int t = 0; t < count; t++) {
+        v8 det = s->w * qq[t] - q[t] * q[t], by = 1.0f / det;
+        struct fit f = { .d = (s->w * xq[t] - s->x * q[t]) * by, .m = (q[t] * xq[t] - qq[t] * s->x) * by };
+        m8 sound = (det > 0) & (f.d >= 0) & ((f.m >= 0) | -(int32_t)any);
+        f.d = pick(sound, f.d, keep((qq[t] > 0) & (xq[t] > 0), xq[t] / qq[t]));
+        f.m = keep(sound, f.m);
+        f.gain = 2 * (f.d * xq[t] - f.m * s->x) - (f.d * f.d * qq[t] - 2 * f.d * f.m * q[t] + f.m * f.m * s->w);
+        better(best, &f);
+    }
+}
+
+static void try_lines(struct fit *best, float high, const v8 *x, const v8 *w, int n, const v8 step[2], v8 m, const struct sums *s, bool any)
+{
+    try_lines_on(best, high, x, w, n, step, m, s, any, 2);
+}
+
+static void try_line(struct fit *best, float high, const v8 *x, const v8 *w, int n, v8 step, v8 m, const struct sums *s, bool any)
+{
+    try_lines_on(best, high, x, w, n, &step, m, s, any, 1);
 }
 
 static struct fit fit_line(float high, const v8 *x, const v8 *w, int n, bool any)
 {
-    enum { TRIES = 8 };
+    enum { TRIES = 9 };
     struct sums s = { { 0 }, { 0 } };
     v8 least = x[0], most = x[0];
     for (int i = 0; i < n; i++) {
@@ -274,26 +318,30 @@ static struct fit fit_line(float high, const v8 *x, const v8 *w, int n, bool any
     least = any ? least : smaller(least, splat(0));
     v8 inverse = inverse_of(most - least);
     struct fit best = { .m = -least, .gain = 2 * least * s.x - least * least * s.w };
-    for (int t = 0; t <= TRIES; t++) {
-        struct fit f = try_line(high, x, w, n, splat(high - 0.9f + 0.3f * (float)t) * inverse, -least, &s, any);
-        better(&best, &f);
+    for (int t = 0; t <= TRIES; t += 2) {
+        v8 first = splat(high - 0.9f + 0.3f * (float)t) * inverse, step[2] = { first, first + splat(0.3f) * inverse };
+        try_lines(&best, high, x, w, n, step, -least, &s, any);
     }
-    for (int i = 0; i < REFINE; i++) {
-        struct fit f = try_line(high, x, w, n, inverse_of(best.d), best.m, &s, any);
-        better(&best, &f);
-    }
+    for (int i = 0; i < REFINE; i++)
+        try_line(&best, high, x, w, n, inverse_of(best.d), best.m, &s, any);
     return best;
 }
 
-static v8 line_error(float high, const v8 *x, const v8 *w, int n, v8 d, v8 m)
+/* Errors with an offset and three steps. */
+static void line_errors(v8 *error, float high, const v8 *x, const v8 *w, int n, const v8 *d, v8 m)
 {
-    v8 sum = { 0 }, step = inverse_of(d);
-    UNROLL_SOME
+    v8 sum[AT_ONCE] = { { 0 } }, step[AT_ONCE];
+    for (int t = 0; t < AT_ONCE; t++)
+        step[t] = inverse_of(d[t]);
     for (int i = 0; i < n; i++) {
-        v8 v = x[i] + m, e = v - whole(v * step, 0, high) * d;
-        sum += w[i] * e * e;
+        v8 v = x[i] + m;
+        UNROLL
+        for (int t = 0; t < AT_ONCE; t++) {
+            v8 e = v - whole(v * step[t], 0, high) * d[t];
+            sum[t] += w[i] * e * e;
+        }
     }
-    return sum;
+    memcpy(error, sum, sizeof sum);
 }
 
 /* ---- blocks of 256: runs with a small scale each, and a scale of scales ---- */
@@ -304,12 +352,16 @@ struct parts { int groups, length, low, high; };
 /* The scales of a group, each between one less and one more than the nearest. */
 static v8 best_scale(const struct grid *g, const struct parts *p, const v8 *x, const v8 *w, v8 d, v8 wanted)
 {
-    v8 middle = whole(wanted * inverse_of(d), (float)p->low, (float)p->high), best = middle;
-    v8 least = step_error(g, x, w, p->length, d * middle);
-    for (int s = -1; s <= 1; s += 2) {
-        v8 scale = whole(middle + splat((float)s), (float)p->low, (float)p->high), e = step_error(g, x, w, p->length, d * scale);
-        best = pick(e < least, scale, best);
-        least = smaller(e, least);
+    v8 middle = whole(wanted * inverse_of(d), (float)p->low, (float)p->high), best = middle, scale[AT_ONCE], step[AT_ONCE], error[AT_ONCE];
+    for (int t = 0; t < AT_ONCE; t++) {
+        scale[t] = whole(middle + splat((float)(t - 1)), (float)p->low, (float)p->high);
+        step[t] = d * scale[t];
+    }
+    step_errors(error, g, x, w, p->length, step);
+    v8 least = error[1];
+    for (int t = 0; t < AT_ONCE; t += 2) {
+        best = pick(error[t] < least, scale[t], best);
+        least = smaller(error[t], least);
     }
     return best;
 }
@@ -359,16 +411,22 @@ struct lines { int groups, length, most; float high; };
 static void best_line(const struct lines *p, const v8 *x, const v8 *w, v8 d, v8 m, const struct fit *f, v8 *scale, v8 *least)
 {
     float most = (float)p->most;
-    v8 s0 = whole(f->d * inverse_of(d), 0, most), m0 = whole(f->m * inverse_of(m), 0, most), lowest = splat(3e38f);
+    v8 s0 = whole(f->d * inverse_of(d), 0, most), m0 = whole(f->m * inverse_of(m), 0, most), lowest = splat(3e38f), s[AT_ONCE], step[AT_ONCE];
     *scale = s0;
     *least = m0;
-    for (int i = 0; i < 9; i++) {
-        v8 s = whole(s0 + splat((float)(i / 3 - 1)), 0, most), k = whole(m0 + splat((float)(i % 3 - 1)), 0, most);
-        v8 e = line_error(p->high, x, w, p->length, d * s, m * k);
-        m8 less = e < lowest;
-        *scale = pick(less, s, *scale);
-        *least = pick(less, k, *least);
-        lowest = pick(less, e, lowest);
+    for (int t = 0; t < AT_ONCE; t++) {
+        s[t] = whole(s0 + splat((float)(t - 1)), 0, most);
+        step[t] = d * s[t];
+    }
+    for (int i = -1; i <= 1; i++) {
+        v8 error[AT_ONCE], k = whole(m0 + splat((float)i), 0, most);
+        line_errors(error, p->high, x, w, p->length, step, m * k);
+        for (int t = 0; t < AT_ONCE; t++) {
+            m8 less = error[t] < lowest;
+            *scale = pick(less, s[t], *scale);
+            *least = pick(less, k, *least);
+            lowest = pick(less, error[t], lowest);
+        }
     }
 }
 

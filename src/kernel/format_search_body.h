@@ -124,16 +124,18 @@ LANES v8 power_of_two(m8 e)
 static void put_mxfp4(unsigned char *out, int count, const v8 *x, const v8 *w)
 {
     const struct grid g = { -12, 12, FP4 };
-    m8 middle = ((m8)signed_most(x, 32) >> 23 & 255) - 2, best = { 0 }, q[8];
-    v8 least = splat(3e38f);
-    for (int k = -1; k <= 1; k++) {
-        m8 e = middle + k;
-        e &= e > 0;
-        e = ((e > 254) & 254) | ((e <= 254) & e);
-        v8 error = step_error(&g, x, w, 32, power_of_two(e));
-        m8 less = error < least;
-        best = (less & e) | (~less & best);
-        least = pick(less, error, least);
+    m8 middle = ((m8)signed_most(x, 32) >> 23 & 255) - 2, e[AT_ONCE], best = { 0 }, q[8];
+    v8 step[AT_ONCE], error[AT_ONCE], least = splat(3e38f);
+    for (int t = 0; t < AT_ONCE; t++) {
+        e[t] = middle + t - 1;
+        e[t] &= e[t] > 0;
+        step[t] = power_of_two(e[t]);
+    }
+    step_errors(error, &g, x, w, 32, step);
+    for (int t = 0; t < AT_ONCE; t++) {
+        m8 less = error[t] < least;
+        best = (less & e[t]) | (~less & best);
+        least = pick(less, error[t], least);
     }
     codes_of(&g, x, 32, splat(0), inverse_of(power_of_two(best)), 0, q);
     for (int j = 0; j < count; j++)

@@ -92,36 +92,61 @@ static enum sp_status make_header(struct sp_text *t, const struct sp_export *e, 
 
 /* ---- GGUF: data ---- */
 
+/* Encoded rows on their way to the file: those of one batch are written while the next is encoded. */
+struct ready { unsigned char *at; size_t bytes; };
+
 struct batch {
     const struct sp_export *e;
     const struct sp_export_tensor *t;
     int64_t first, rows, each;     /* rows of this batch, of a task */
     unsigned char *to;
-    struct sp_err err[TASKS];
+    struct ready before;           /* what task 0 writes */
+    struct sp_out *out;
+    struct sp_err err[TASKS + 1];
 };
 
 static void task(void *arg, int64_t i, int thread)
 {
     struct batch *b = arg;
-    int64_t from = i * b->each, n = b->rows - from < b->each ? b->rows - from : b->each;
+    int64_t from = (i - 1) * b->each, n = b->rows - from < b->each ? b->rows - from : b->each;
     (void)thread;
-    (void)sp_export_rows(b->e, b->t, b->first + from, n, b->t->type.format, b->to + sp_format_bytes(b->t->type.format, from * cols_of(&b->t->type)), &b->err[i]);
+    if (i)
+        (void)sp_export_rows(b->e, b->t, b->first + from, n, b->t->type.format, b->to + sp_format_bytes(b->t->type.format, from * cols_of(&b->t->type)), &b->err[i]);
+    else
+        (void)sp_out_write(b->out, b->before.at, b->before.bytes, &b->err[i]);
 }
 
-static enum sp_status write_batch(struct batch *b, struct sp_out *o, struct sp_pool *pool, struct sp_err *err)
+static enum sp_status run_batch(struct batch *b, struct sp_pool *pool, struct sp_err *err)
 {
-    int64_t tasks = (b->rows + b->each - 1) / b->each;
-    memset(b->err, 0, sizeof b->err);
+    int64_t tasks = (b->rows + b->each - 1) / b->each + 1;
     sp_pool_run(pool, task, b, tasks);
     for (int64_t i = 0; i < tasks; i++)
         if (b->err[i].status) {
             *err = b->err[i];
             return err->status;
         }
-    return sp_out_write(o, b->to, (size_t)sp_format_bytes(b->t->type.format, b->rows * cols_of(&b->t->type)), err);
+    return SP_OK;
 }
 
 struct writing { const struct sp_export *e; struct sp_out out; struct sp_pool *pool; const struct sp_watch *watch; int64_t done, total; };
+
+static enum sp_status write_batches(struct writing *w, struct batch *b, unsigned char *buffer[2], int64_t most, struct sp_err *err)
+{
+    const struct sp_export_tensor *t = b->t;
+    int64_t rows = rows_of(&t->type), cols = cols_of(&t->type);
+    int turn = 0;
+    for (b->first = 0; b->first < rows; b->first += most, turn = !turn) {
+        b->rows = rows - b->first < most ? rows - b->first : most;
+        b->to = buffer[turn];
+        TRY(run_batch(b, w->pool, err));
+        b->before = (struct ready){ b->to, (size_t)sp_format_bytes(t->type.format, b->rows * cols) };
+        w->done += b->rows * cols;
+        tell(w->watch, w->done, w->total);
+        if (sp_signal_pending())
+            return sp_fail(err, SP_INTERRUPTED, "interrupted at tensor %s; nothing was written", t->name);
+    }
+    return sp_out_write(&w->out, b->before.at, b->before.bytes, err);
+}
 
 static enum sp_status write_tensor(struct writing *w, const struct sp_export_tensor *t, struct sp_err *err)
 {
@@ -130,20 +155,18 @@ static enum sp_status write_tensor(struct writing *w, const struct sp_export_ten
         each = (each + TURNED_ROWS - 1) / TURNED_ROWS * TURNED_ROWS;
     if (t->type.n == 1) /* a vector in one piece: it may not divide */
         each = rows;
-    int64_t batch = each * TASKS < rows ? each * TASKS : rows;
+    int64_t most = each * TASKS < rows ? each * TASKS : rows;
     struct batch *b = sp_zalloc(1, sizeof *b);
-    unsigned char *to = sp_alloc((size_t)sp_format_bytes(t->type.format, batch * cols) + 1);
-    enum sp_status st = b && to ? SP_OK : sp_fail(err, SP_NOMEM, "no memory to write tensor %s", t->name);
-    for (int64_t first = 0; !st && first < rows; first += batch) {
-        *b = (struct batch){ .e = w->e, .t = t, .first = first, .rows = rows - first < batch ? rows - first : batch, .each = each, .to = to };
-        st = write_batch(b, &w->out, w->pool, err);
-        w->done += b->rows * cols;
-        tell(w->watch, w->done, w->total);
-        if (!st && sp_signal_pending())
-            st = sp_fail(err, SP_INTERRUPTED, "interrupted at tensor %s; nothing was written", t->name);
+    size_t bytes = (size_t)sp_format_bytes(t->type.format, most * cols) + 1;
+    unsigned char *buffer[2] = { sp_alloc(bytes), most < rows ? sp_alloc(bytes) : NULL };
+    enum sp_status st = b && buffer[0] && (most == rows || buffer[1]) ? SP_OK : sp_fail(err, SP_NOMEM, "no memory to write tensor %s", t->name);
+    if (!st) {
+        *b = (struct batch){ .e = w->e, .t = t, .each = each, .out = &w->out };
+        st = write_batches(w, b, buffer, most, err);
     }
     sp_free(b);
-    sp_free(to);
+    sp_free(buffer[0]);
+    sp_free(buffer[1]);
     return st;
 }
 
