@@ -80,4 +80,21 @@ bool sp_bits_mix_is(const char *name);
 const char *sp_bits_mix_names(void);    /* "q2_k, q2_k_s, ..." */
 /* Sets the format of every matrix of a list for GGUF.  SP_USAGE when there is no such mix. */
 enum sp_status sp_bits_mix(struct sp_export *e, const char *name, bool importance, struct sp_err *err);
+
+/* ======== budget.c: formats by tensor, so that a file is no larger than said =============
+ * Of each tensor its candidates: bytes, and the loss (nats of divergence a token) foretold with that tensor alone so stored.
+ * Losses add up as long as they are small; so the least sum within bytes is found one step of a tensor's lower convex hull
+ * after the other, the steepest first, and what is left over is spent on whatever still fits (Shoham and Gersho 1988). */
+enum { SP_CHOICES_MAX = 16 };
+struct sp_choice { enum sp_format format; uint64_t bytes; double loss; };
+struct sp_choices { int n, chosen; struct sp_choice at[SP_CHOICES_MAX]; };
+/* SP_LIMIT when the smallest of all are more than bytes. */
+enum sp_status sp_bits_choose(struct sp_choices *tensor, int n, uint64_t bytes, struct sp_err *err);
+/* Candidates of every tensor of a list for GGUF, in its order; vectors have their one.  With importance set in the list, the loss
+ * is half the sum over rows (some hundred of a large one) of importance times the square of what rounding changes, up to
+ * a factor of each tensor, which `measured` brings in: for every matrix whose name the live jobs have as a parameter, it
+ * alone is stored in a coarse format and the divergence on the windows measured.  live holds the original's weights in f32, as base,
+ * and has them again afterwards. */
+struct sp_measuring { struct sp_windows windows; struct sp_live *live, *base; struct sp_pool *pool; const struct sp_watch *watch; };
+enum sp_status sp_bits_candidates(const struct sp_export *e, const struct sp_measuring *m, struct sp_choices *out, struct sp_err *err);
 #endif

@@ -122,10 +122,23 @@ uint64_t sp_export_bytes(const struct sp_export *e)
     return n;
 }
 
+static enum sp_status weighted_rows(const struct sp_export_tensor *t, int64_t first, int64_t n, enum sp_format f, unsigned char *to, struct sp_err *err)
+{
+    int64_t cols = t->type.dim[t->type.n - 1];
+    float *x = sp_alloc((size_t)(n * cols) * sizeof *x);
+    enum sp_status st = x ? sp_tensor_rows(t->from, t->layout, first, n, SP_F32, x, err) : sp_fail(err, SP_NOMEM, "no memory for rows of %s", t->name);
+    for (int64_t i = 0; !st && i < n; i++)
+        sp_formats[f].encode_weighted(to + sp_format_bytes(f, i * cols), x + i * cols, t->importance, cols);
+    sp_free(x);
+    return st;
+}
+
 enum sp_status sp_export_rows(const struct sp_export *e, const struct sp_export_tensor *t, int64_t first, int64_t n, enum sp_format f, void *to,
                               struct sp_err *err)
 {
     float x[ROPE_DIM_MAX / 2];
+    if (t->from && t->importance && t->matrix && sp_formats[f].encode_weighted)
+        return weighted_rows(t, first, n, f, to, err);
     if (t->from)
         return sp_tensor_rows(t->from, t->layout, first, n, f, to, err);
     for (int64_t i = 0; i < n; i++)

@@ -188,6 +188,19 @@ static enum sp_status write_parts(struct writing *w, const struct sp_text *heade
     return sp_out_commit(&w->out, err);
 }
 
+enum sp_status sp_export_file_bytes(const struct sp_export *e, const char *name, const struct sp_tokenizer *tokenizer, uint64_t *out, struct sp_err *err)
+{
+    struct sp_text header = { 0 };
+    enum sp_status st = make_header(&header, e, name, tokenizer, err);
+    uint64_t n = (header.n + ALIGN - 1) / ALIGN * ALIGN;
+    for (int i = 0; i < e->n; i++)
+        n += ((uint64_t)sp_type_bytes(&e->tensor[i].type) + ALIGN - 1) / ALIGN * ALIGN;
+    sp_text_clear(&header);
+    if (!st)
+        *out = n;
+    return st;
+}
+
 static enum sp_status write_gguf(struct writing *w, const char *path, const char *name, const struct sp_tokenizer *tokenizer, struct sp_err *err)
 {
     struct sp_text header = { 0 };

@@ -229,6 +229,8 @@ struct sp_export_tensor {
     bool matrix;                   /* else a vector, f32 in GGUF          */
     const struct sp_tensor *from;  /* NULL: made of the configuration     */
     struct sp_layout layout;       /* of the file to be                   */
+    const float *importance;       /* [columns] in the file to be: what a square of each column's error counts when a scale is
+                                      searched; NULL: the format's own choice */
 };
 struct sp_export {
     const struct sp_weights *w; const char *arch; /* GGUF's name of the architecture; NULL: a Hugging Face folder */
@@ -240,6 +242,8 @@ void sp_export_clear(struct sp_export *e);
 /* What a tensor can take in place of f, whose blocks its rows may not divide into. */
 enum sp_format sp_export_fitting(const struct sp_export_tensor *t, enum sp_format f);
 uint64_t sp_export_bytes(const struct sp_export *e);    /* of all tensors */
+/* Of a GGUF file, to the byte. */
+enum sp_status sp_export_file_bytes(const struct sp_export *e, const char *name, const struct sp_tokenizer *tokenizer, uint64_t *out, struct sp_err *err);
 /* Rows [first, first + n), in t's format where f is that, else in f. */
 enum sp_status sp_export_rows(const struct sp_export *e, const struct sp_export_tensor *t, int64_t first, int64_t n, enum sp_format f, void *to,
                               struct sp_err *err);
