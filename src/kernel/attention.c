@@ -45,7 +45,7 @@ static int64_t attention_fast_tasks(const void *args, int phase)
 static bool attention_fits(const void *args)
 {
     const struct sp_attention_args *a = args;
-    return a->dim <= SP_ATTENTION_FAST_DIM && sp_formats[a->q_format].block == 1 && sp_formats[a->kv_format].block == 1;
+    return a->dim <= SP_ATTENTION_FAST_DIM && sp_formats[a->q_format].block == 1 && sp_formats[a->kv_format].decode && a->dim % sp_formats[a->kv_format].block == 0;
 }
 
 #define ATTENTION(isa, bits)                                                                                    \

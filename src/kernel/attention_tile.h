@@ -55,8 +55,8 @@ static void load_row(float *to, const void *x, int64_t at, int64_t dim, float sc
 {
     sp_vf by = sp_vsplat(scale);
     int64_t d = 0;
-    if (format == SP_F16) {
-        sp_formats[SP_F16].decode(to, (const uint16_t *)x + at, dim);
+    if (format == SP_F16 || sp_formats[format].block > 1) {
+        sp_formats[format].decode(to, (const char *)x + sp_format_bytes((enum sp_format)format, at), dim);
         x = to, at = 0, format = SP_F32;
     }
     for (; d + W <= dim; d += W)

@@ -37,16 +37,16 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static void move(void *dst, int64_t d, int dst_format, const void *src, int64_t s, int src_format, int64_t n, float *room)
 {
     const struct sp_format_row *to = &sp_formats[dst_format], *from = &sp_formats[src_format];
-    char *p = (char *)dst + d * to->bytes;
-    const char *q = (const char *)src + s * from->bytes;
+    char *p = (char *)dst + d / to->block * to->bytes;
+    const char *q = (const char *)src + s / from->block * from->bytes;
     if (to == from) {
-        memmove(p, q, (size_t)(n * to->bytes));
+        memmove(p, q, (size_t)(n / to->block * to->bytes));
         return;
     }
     for (int64_t i = 0; i < n; i += MOVE_CHUNK) {
         int64_t k = least(MOVE_CHUNK, n - i);
-        from->decode(room, q + i * from->bytes, k);
-        to->encode(p + i * to->bytes, room, k);
+        from->decode(room, q + i / from->block * from->bytes, k);
+        to->encode(p + i / to->block * to->bytes, room, k);
     }
 }
 
@@ -112,9 +112,18 @@ static bool put_fits(const void *args)
     return movable(a->src_format, a->dst_format) && a->dst_format != SP_I32;
 }
 
+/* Rows into a cache in blocks: of whole ones. */
+static bool put_blocks_fits(const void *args)
+{
+    const struct sp_put_args *a = args;
+    int64_t block = sp_formats[a->dst_format].block;
+    return block > 1 && sp_formats[a->dst_format].encode && plain(a->src_format) && a->src_format != SP_I32 && !a->add && a->dst_cols % block == 0 &&
+           a->cols % block == 0 && a->col % block == 0;
+}
+
 static void put_rest(const struct sp_put_args *a, int64_t task)
 {
-    int64_t bytes = a->dst_cols * sp_formats[a->dst_format].bytes, from = task * MOVE_ROWS;
+    int64_t bytes = sp_format_bytes((enum sp_format)a->dst_format, a->dst_cols), from = task * MOVE_ROWS;
     size_t n = (size_t)(bytes * (least(from + MOVE_ROWS, a->dst_rows) - from));
     if (!a->old)
         memset((char *)a->dst + from * bytes, 0, n);
@@ -157,6 +166,7 @@ static void put_rows(const void *args, int phase, int64_t task, void *scratch)
 
 static const struct sp_kernel_row put_table[] = {
     { MOVE_ROW("put"), MOVE_NEEDS, put_rows, put_fits, MOVE_CHUNK * 3 * 4, 0 },
+    { "put.blocks", 0, put_rows, put_blocks_fits, MOVE_CHUNK * 3 * 4, 0 },
     { "put.portable", 0, SP_FN(put) },
 };
 

@@ -96,7 +96,8 @@ sp_ref sp_builder_cached(struct sp_builder *s, int layer, const char *which, sp_
         return SP_NONE;
     const char *name = sp_builder_name(s, "cache/%d/%s", layer, which);
     bool ring = s->b->rings && window > 0 && window < s->b->cache;
-    struct sp_type t = SP_TYPE(s->b->cached, s->b->batch * (ring ? window : s->b->cache), sp_type_cols(sp_graph_type(s->g, rows)));
+    enum sp_format f = s->c->head_dim % sp_formats[s->b->cached].block ? SP_F16 : s->b->cached;
+    struct sp_type t = SP_TYPE(f, s->b->batch * (ring ? window : s->b->cache), sp_type_cols(sp_graph_type(s->g, rows)));
     sp_ref cache = sp_graph_state(s->g, name, SP_STATE_CACHE, false, t);
     sp_ref kept = SP_ADD(s->g, ring ? &sp_op_ring_append : &sp_op_cache_append, NULL, SP_ATTR(.i = { s->b->batch }), cache, rows, s->past);
     return ring && s->b->tokens > window ? rows : kept;

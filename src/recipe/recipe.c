@@ -53,6 +53,7 @@ const struct sp_option sp_recipe_data_options[] = {
 #define AT(field) offsetof(struct sp_recipe_train, field)
 static const char *const recomputes[] = { "none", "full", "selective", NULL };
 static const char *const schedules[] = { "constant", "cosine", "wsd", NULL };
+static const char *const caches[] = { "f32", "bf16", "f16", "q8_0", "q4_0", NULL };
 static const char *const computes[] = { "f32", "bf16", NULL };
 const struct sp_option sp_recipe_train_options[] = {
     { .name = "batch", .key = "train.batch", .letter = 'b', .kind = SP_OPT_INT, .at = AT(batch), .min = 1, .max = 1 << 20, .fallback = 8, .group = "Training", .unit = "sequences",
@@ -111,7 +112,7 @@ const struct sp_option sp_recipe_serve_options[] = {
     { .name = "cache", .key = "serve.cache", .kind = SP_OPT_INT, .at = AT(cache), .min = 0, .max = 1 << 24, .fallback = 0, .unit = "tokens", .help = "positions kept; 0: the model's context" },
     { .name = "serve-batch", .key = "serve.batch", .kind = SP_OPT_INT, .at = AT(batch), .min = 1, .max = 4096, .fallback = 1, .help = "sequences at once" },
     { .name = "serve-compute", .key = "serve.compute", .kind = SP_OPT_CHOICE, .at = AT(compute), .choices = computes, .help = "format of matrix inputs" },
-    { .name = "cache-format", .key = "serve.cached", .kind = SP_OPT_CHOICE, .at = AT(cached), .choices = computes, .help = "format of the cache" },
+    { .name = "cache-format", .key = "serve.cached", .kind = SP_OPT_CHOICE, .at = AT(cached), .choices = caches, .help = "format of cached keys and values; f16 where a head doesn't divide into blocks" },
     { 0 },
 };
 #undef AT

@@ -26,6 +26,7 @@ struct sp_recipe_data {
 };
 enum sp_schedule { SP_SCHEDULE_CONSTANT, SP_SCHEDULE_COSINE, SP_SCHEDULE_WSD };
 enum sp_compute { SP_COMPUTE_F32, SP_COMPUTE_BF16 };
+enum sp_cached { SP_CACHED_F32, SP_CACHED_BF16, SP_CACHED_F16, SP_CACHED_Q8_0, SP_CACHED_Q4_0 };
 struct sp_recipe_train {
     int64_t batch, tokens, accumulate;        /* tokens: a sequence; 0: the context           */
     int64_t steps, tokens_total; double minutes; /* whichever ends first; 0: not a limit      */
@@ -41,7 +42,7 @@ struct sp_recipe_serve {
     int64_t max_tokens, top_k, seed, prefill, cache, batch;
     double temperature, top_p, min_p, repeat_penalty;
     bool greedy, ignore_eos;
-    int compute, cached;                      /* enum sp_compute                              */
+    int compute, cached;                      /* enum sp_compute, enum sp_cached              */
 };
 struct sp_recipe_place {
     int64_t threads; const char *zone, *currency;

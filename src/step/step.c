@@ -288,9 +288,11 @@ double sp_job_exchanged(const struct sp_job *j)
 
 struct sp_serve_shape sp_serve_shape_of(const struct sp_recipe *r, const struct sp_model_config *c)
 {
+    static const enum sp_format cached[] = { [SP_CACHED_F32] = SP_F32, [SP_CACHED_BF16] = SP_BF16, [SP_CACHED_F16] = SP_F16, [SP_CACHED_Q8_0] = SP_Q8_0,
+                                             [SP_CACHED_Q4_0] = SP_Q4_0 };
     const struct sp_recipe_serve *s = &r->serve;
     return (struct sp_serve_shape){ .batch = s->batch > 0 ? s->batch : 1, .prefill = s->prefill, .cache = s->cache > 0 ? s->cache : c->context,
-                                    .compute = format_of(s->compute), .stored = SP_F32, .cached = format_of(s->cached) };
+                                    .compute = format_of(s->compute), .stored = SP_F32, .cached = cached[s->cached] };
 }
 
 enum sp_status sp_step_count_train(const struct sp_model_config *c, const struct sp_train_shape *t, const struct sp_machine *m, struct sp_step_count *out,

@@ -46,11 +46,14 @@ static enum sp_status attention_attr(struct sp_node *n, struct sp_err *err)
     return SP_OK;
 }
 
+/* Cached keys and values may be blocks that heads divide into. */
+static bool is_cached(const struct sp_node *n, enum sp_format f) { return (f == SP_Q8_0 || f == SP_Q4_0) && dim(n) % sp_formats[f].block == 0; }
+
 static enum sp_status want_matrix(const struct sp_node *n, const char *what, const struct sp_type *t, int64_t cols,
                                   struct sp_err *err)
 {
     char buf[80];
-    if (t->n < 1 || !is_real(t->format) || sp_type_cols(t) != cols || sp_type_rows(t) % batch(n))
+    if (t->n < 1 || !(is_real(t->format) || (*what != 'q' && n->n_in > 3 && is_cached(n, t->format))) || sp_type_cols(t) != cols || sp_type_rows(t) % batch(n))
         return sp_fail(err, SP_SHAPE, "%s: %s is %s, wanted are %lld columns of f32, f16 or bf16 and rows in %lld sequences",
                        n->op->name, what, t->n < 0 ? "left out" : sp_type_text(t, buf, sizeof buf), (long long)cols,
                        (long long)batch(n));
