@@ -90,6 +90,8 @@ $(BUILD)/libsparsam.so: $(OBJ)
 $(BUILD)/sparsam: $(CLIOBJ) $(BUILD)/libsparsam.a
 	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
+# 64-bit Arm's dot product of bytes came with version 8.2
+$(BUILD)/obj/kernel/gemm_bits_neon.o: CFLAGS_ALL += -march=armv8.2-a+dotprod
 # a test that holds a row for AVX2
 $(BUILD)/tests/%_avx2: CFLAGS_ALL += $(ISA_avx2)
 # tests/test_ROOM.c may include any door: "room/room.h"

@@ -219,16 +219,16 @@ static v8 signed_most(const v8 *x, int n)
 /* The largest number goes near either end of the grid, on it, inside or beyond it. */
 static v8 fit_step(const struct grid *g, const v8 *x, const v8 *w, int n)
 {
-    enum { TRIES = 5 };
+    const int tries = g->high < 31 || g->table ? 6 : 3;
     float reach = g->high < 4 ? 2.5f : 1.0f, from = g->table ? 0.88f : 1 - 0.9f / (g->high + 1);
     float to = g->table ? 1.25f : 1 + reach / (g->high + 1);
     v8 inverse = inverse_of(signed_most(x, n));
     struct fit best = { 0 };
     for (int end = 0; end < 2; end++)
-        for (int t = 0; t <= TRIES; t += AT_ONCE) {
+        for (int t = 0; t < tries; t += AT_ONCE) {
             v8 step[AT_ONCE];
             for (int k = 0; k < AT_ONCE; k++) {
-                float factor = t + k == 2 ? 1 : from + (to - from) * (float)(t + k) / TRIES;
+                float factor = t + k == tries / 2 - (tries > 3) ? 1 : from + (to - from) * (float)(t + k) / (float)(tries - 1);
                 step[k] = inverse * splat(factor * (end ? g->high : g->low));
             }
             try_steps(&best, g, x, w, n, step);

@@ -100,6 +100,7 @@ static const struct sp_kernel_row gemm_rows[] = {
     VECTOR_ROW(avx512, SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
     VECTOR_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
 #elif defined(__aarch64__)
+    BITS_ROW(neon, SP_CPU_NEON | SP_CPU_NEON_DOT),
     VECTOR_ROW(neon, SP_CPU_NEON),
 #endif
 #ifdef SP_WITH_DNNL

@@ -11,4 +11,5 @@
 
 SP_GEMM_BITS_ROW(avx2)
 SP_GEMM_BITS_ROW(vnni)
+SP_GEMM_BITS_ROW(neon)
 #endif
