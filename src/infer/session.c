@@ -1,11 +1,13 @@
 /* infer/session.c - one timeline: tokens in, logits out, tokens drawn.
  *
- * A prompt goes in by chunks of the prefill program; its tail is padded as long as
- * the chunk still fits the cache, else fed one by one.
+ * A prompt goes in by chunks of the prefill program; its tail is padded where that is
+ * cheaper than feeding it token by token, and the chunk still fits the cache.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infer.h"
 
 #include <string.h>
+
+enum { PREFILL_GAIN = 8 /* a token of a chunk takes at least so much less time than one by itself */ };
 
 void sp_session_begin(struct sp_session *s, struct sp_engine *e)
 {
@@ -52,7 +54,7 @@ enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t
     if (s->history.full)
         return sp_fail(err, SP_NOMEM, "no memory for the session's tokens");
     while (n > 0) {
-        bool whole = n > 1 && chunk > 1 && s->past + chunk <= cache;
+        bool whole = n > 1 && chunk > 1 && n * PREFILL_GAIN >= chunk && s->past + chunk <= cache;
         int64_t take = whole ? (n < chunk ? n : chunk) : 1;
         run_chunk(s, whole ? SP_RUN_PREFILL : SP_RUN_DECODE, ids, take, whole ? chunk : 1);
         ids += take;
