@@ -203,6 +203,8 @@ enum sp_status sp_weights_open(struct sp_weights *w, const char *path, struct sp
 void sp_weights_close(struct sp_weights *w);
 /* The model's tokenizer: that of `path`, else the GGUF file's own, else tokenizer.json beside the weights; NULL: there is none. */
 enum sp_status sp_weights_tokenizer(const struct sp_weights *w, const char *path, struct sp_tokenizer **out, struct sp_err *err);
+/* The chat template that the GGUF file or the folder carries; NULL: there is none. */
+enum sp_status sp_weights_template(const struct sp_weights *w, struct sp_template **out, struct sp_err *err);
 const struct sp_tensor *sp_weights_find(const struct sp_weights *w, const char *name); /* with or without the prefix */
 /* The format a matrix has in the files, where products can take it, else f32: an sp_stored_fn (self: the weights). */
 enum sp_format sp_weights_stored(const void *weights, const char *name);

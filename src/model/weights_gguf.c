@@ -87,3 +87,20 @@ enum sp_status sp_weights_tokenizer(const struct sp_weights *w, const char *path
     sp_arena_clear(&mem);
     return st;
 }
+
+enum sp_status sp_weights_template(const struct sp_weights *w, struct sp_template **out, struct sp_err *err)
+{
+    struct sp_text source = { 0 };
+    json_t *v = w->gguf ? sp_gguf_value(w->gguf, "tokenizer.chat_template") : NULL;
+    enum sp_status st = SP_OK;
+    *out = NULL;
+    if (json_is_string(v))
+        st = sp_template_parse(out, json_string_value(v), json_string_length(v), err);
+    else if (w->folder && !w->gguf)
+        st = sp_template_find(w->folder, &source, err);
+    if (!st && source.n)
+        st = sp_template_parse(out, source.at, source.n, err);
+    json_decref(v);
+    sp_text_clear(&source);
+    return st;
+}

@@ -44,13 +44,23 @@ static bool accept(uint32_t flags, const char *s, size_t n, size_t from, size_t 
     return true;
 }
 
+/* A special token's name in text that people wrote stays text. */
+static bool is_barred(const struct sp_tokenizer *t, int32_t id, const char *s, size_t n)
+{
+    const char *text = t->scratch.barred.text;
+    if (!t->scratch.barred.mark || !(t->token[id].flags & SP_TOK_SPECIAL))
+        return false;
+    bool inside = (uintptr_t)s >= (uintptr_t)text && (uintptr_t)s < (uintptr_t)text + t->scratch.barred.n;
+    return inside ? memchr(t->scratch.barred.mark + (s - text), 1, n) != NULL : t->scratch.barred.all;
+}
+
 static enum sp_status cut_added(struct sp_tokenizer *t, const struct sp_tok_tree *tree, const char *s, size_t n,
                                 bool first, rest_fn *rest, struct sp_ids *out, struct sp_err *err)
 {
     size_t from = 0, len = 0; /* spaces taken by one token don't hide the next, which may begin before `from` */
     for (size_t at = 0; at < n && tree->n; at++) {
         int32_t id = tree->first[(unsigned char)s[at]] ? sp_tok_tree_find(tree, s + at, n - at, &len) : -1;
-        if (id < 0)
+        if (id < 0 || is_barred(t, id, s + at, len))
             continue;
         size_t begin = at, end = at + len;
         at = end - 1;
@@ -70,11 +80,9 @@ static enum sp_status normalized(struct sp_tokenizer *t, const char *s, size_t n
     return sp_tok_pieces(t, 0, s, n, first, out, err);
 }
 
-static enum sp_status given(struct sp_tokenizer *t, const char *s, size_t n, bool first, struct sp_ids *out,
-                            struct sp_err *err)
+static enum sp_status normalize_and_cut(struct sp_tokenizer *t, const char *s, size_t n, bool first, struct sp_ids *out,
+                                        struct sp_err *err)
 {
-    if (!t->n_norm)
-        return cut_added(t, &t->norm_added, s, n, first, normalized, out, err);
     struct sp_text form;
     TRY(sp_tok_normalize(t, s, n, &form, err));
     enum sp_status st = cut_added(t, &t->norm_added, form.at, form.n, first, normalized, out, err);
@@ -82,22 +90,64 @@ static enum sp_status given(struct sp_tokenizer *t, const char *s, size_t n, boo
     return st;
 }
 
-enum sp_status sp_tokenizer_encode(struct sp_tokenizer *t, const char *text, size_t n, bool special, struct sp_ids *out,
-                                   struct sp_err *err)
+static bool norm_has_special(const struct sp_tokenizer *t)
+{
+    for (int32_t i = 0; i < t->n_vocab; i++)
+        if ((t->token[i].flags & SP_TOK_SPECIAL) && (t->token[i].flags & SP_TOK_NORMALIZED))
+            return true;
+    return false;
+}
+
+static enum sp_status given(struct sp_tokenizer *t, const char *s, size_t n, bool first, struct sp_ids *out,
+                            struct sp_err *err)
+{
+    const unsigned char *mark = t->scratch.barred.mark;
+    if (!t->n_norm)
+        return cut_added(t, &t->norm_added, s, n, first, normalized, out, err);
+    if (!mark || !norm_has_special(t))
+        return normalize_and_cut(t, s, n, first, out, err);
+    mark += s - t->scratch.barred.text; /* marks don't survive the normalizer: each stretch of one kind alone */
+    for (size_t from = 0, to; from < n; from = to) {
+        for (to = from; to < n && mark[to] == mark[from];)
+            to++;
+        t->scratch.barred.all = mark[from];
+        TRY(normalize_and_cut(t, s + from, to - from, first && from == 0, out, err));
+    }
+    return SP_OK;
+}
+
+static enum sp_status encode(struct sp_tokenizer *t, const char *text, const unsigned char *mark, size_t n, bool special,
+                             struct sp_ids *out, struct sp_err *err)
 {
     if (n > SP_TOK_INPUT_MAX)
         return sp_fail(err, SP_LIMIT, "a text of %zu bytes; at most %d can be encoded at once", n, SP_TOK_INPUT_MAX);
     size_t n_was = out->n;
     pthread_mutex_lock(&t->scratch.lock);
+    t->scratch.barred.text = text;
+    t->scratch.barred.mark = mark;
+    t->scratch.barred.n = n;
     for (int i = 0; special && i < t->n_before; i++)
         sp_ids_add(out, t->before[i]);
     enum sp_status st = cut_added(t, &t->raw_added, text, n, true, given, out, err);
     for (int i = 0; special && i < t->n_behind; i++)
         sp_ids_add(out, t->behind[i]);
+    t->scratch.barred.mark = NULL;
     pthread_mutex_unlock(&t->scratch.lock);
     if (!st && out->full)
         st = sp_tok_nomem(err);
     if (st)
         out->n = n_was;
     return st;
+}
+
+enum sp_status sp_tokenizer_encode(struct sp_tokenizer *t, const char *text, size_t n, bool special, struct sp_ids *out,
+                                   struct sp_err *err)
+{
+    return encode(t, text, NULL, n, special, out, err);
+}
+
+enum sp_status sp_tokenizer_encode_marked(struct sp_tokenizer *t, const char *text, const unsigned char *mark, size_t n,
+                                          struct sp_ids *out, struct sp_err *err)
+{
+    return encode(t, text, n ? mark : NULL, n, false, out, err);
 }

@@ -199,6 +199,12 @@ struct sp_tok_scratch {
     struct sp_tok_best *best; /* Unigram: the best way to each place */
     size_t best_cap;
     struct sp_text piece[SP_TOK_STEPS_MAX]; /* a step's copy of a piece            */
+    struct { /* what may not become a special token: the text, a mark a byte; of a text's normalized part, all or nothing */
+        const char *text;
+        const unsigned char *mark; /* NULL: nothing is barred */
+        size_t n;
+        bool all;
+    } barred;
 };
 enum sp_tok_model { SP_TOK_BPE, SP_TOK_UNIGRAM, SP_TOK_WORDPIECE, SP_TOK_WORDLEVEL };
 

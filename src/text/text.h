@@ -21,6 +21,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SP_TEXT_H
 #define SP_TEXT_H
+#include <jansson.h>
 #include "../base/base.h"
 
 struct sp_tokenizer;
@@ -127,4 +128,29 @@ void sp_decoder_resume(struct sp_decoder *d);
 /* Appends what has become whole; SP_FORMAT for a number outside the vocabulary. */
 enum sp_status sp_decoder_push(struct sp_decoder *d, int32_t id, struct sp_text *out, struct sp_err *err);
 void sp_decoder_end(struct sp_decoder *d, struct sp_text *out); /* what is still held becomes U+FFFD */
+
+/* ---- chat templates (template*.c) --------------------------------------------
+ * A conversation as text, by the template its model carries: the subset of Jinja that published models use, with
+ * trim_blocks and lstrip_blocks as Hugging Face sets them.  SP_UNSUPPORTED names what isn't known; a template that
+ * calls raise_exception gives SP_USAGE with its words; steps, depth and memory have limits (SP_LIMIT). */
+struct sp_template;
+enum sp_status sp_template_parse(struct sp_template **out, const char *source, size_t n, struct sp_err *err);
+void sp_template_free(struct sp_template *t); /* NULL is fine */
+struct sp_template_text {
+    struct sp_text text, mark; /* mark: a byte each, 1: it came from messages, tools or documents */
+};
+void sp_template_text_clear(struct sp_template_text *t);
+/* variables: a JSON object (messages, add_generation_prompt, bos_token, ...).  now: seconds since 1970 for
+ * strftime_now, 0: the clock's.  A role that is a plain word counts as the template's own text. */
+enum sp_status sp_template_render(const struct sp_template *t, const json_t *variables, int64_t now,
+                                  struct sp_template_text *out, struct sp_err *err);
+/* Text where mark is 1 becomes no special token, whatever it says; the rest as sp_tokenizer_encode without `special`. */
+enum sp_status sp_tokenizer_encode_marked(struct sp_tokenizer *t, const char *text, const unsigned char *mark, size_t n,
+                                          struct sp_ids *out, struct sp_err *err);
+/* messages: [{"role", "content"}].  answer: the answer's beginning stands at the end.  Appends to *out. */
+enum sp_status sp_template_tokens(const struct sp_template *t, struct sp_tokenizer *tokenizer, const json_t *messages,
+                                  bool answer, struct sp_ids *out, struct sp_err *err);
+/* The template in a model's folder: chat_template.jinja, else tokenizer_config.json's chat_template (of several, the
+ * one called "default").  Appends its source; nothing where there is none. */
+enum sp_status sp_template_find(const char *folder, struct sp_text *source, struct sp_err *err);
 #endif
