@@ -13,6 +13,7 @@ struct eval_options {
     bool held_out;
     struct sp_option_list texts;
     const char *against, *save;
+    const struct sp_windows *given; const char *given_name; /* in place of texts: no option */
 };
 
 /* A model on a text. */
@@ -21,6 +22,8 @@ struct eval_result { int64_t context; int32_t bos; int models, texts; const char
 
 /* eval_windows.c: every model (operand) on every --text, by llama-perplexity's convention, against --against. */
 enum sp_status eval_windows(struct verb_call *call, const struct sp_machine *m, struct eval_result *out, struct sp_err *err);
+/* A text, whole, as tokens behind bos (-1: none). */
+enum sp_status eval_encode(struct sp_tokenizer *t, const struct sp_recipe_data *data, const char *path, int32_t bos, struct sp_ids *ids, struct sp_err *err);
 void eval_result_clear(struct eval_result *r);
 /* eval_show.c */
 void eval_show(FILE *out, const struct eval_result *r);

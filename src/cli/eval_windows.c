@@ -93,17 +93,17 @@ static enum sp_status join(const struct sp_documents *d, struct sp_text *all, st
     return all->full ? sp_fail(err, SP_NOMEM, "no memory for the text") : SP_OK;
 }
 
-static enum sp_status encode(struct evaluating *k, const char *path, struct text *t, struct sp_err *err)
+enum sp_status eval_encode(struct sp_tokenizer *t, const struct sp_recipe_data *data, const char *path, int32_t bos, struct sp_ids *ids, struct sp_err *err)
 {
-    struct sp_data_options o = { .key = k->o->data.key, .split = SP_DATA_SPLIT_NONE, .bytes_max = (uint64_t)k->o->data.bytes_max, .keep_duplicates = true };
+    struct sp_data_options o = { .key = data->key, .split = SP_DATA_SPLIT_NONE, .bytes_max = (uint64_t)data->bytes_max, .keep_duplicates = true };
     struct sp_documents d = { 0 };
     struct sp_text all = { 0 };
     TRY(sp_documents_read(&d, path, &o, NULL, err));
     enum sp_status st = join(&d, &all, err);
-    if (!st && k->out->bos >= 0)
-        sp_ids_add(&t->ids, k->out->bos);
+    if (!st && bos >= 0)
+        sp_ids_add(ids, bos);
     if (!st)
-        st = sp_tokenizer_encode(k->tokenizer, all.at ? all.at : "", all.n, false, &t->ids, err);
+        st = sp_tokenizer_encode(t, all.at ? all.at : "", all.n, false, ids, err);
     sp_text_clear(&all);
     sp_documents_free(&d);
     return st;
@@ -112,7 +112,7 @@ static enum sp_status encode(struct evaluating *k, const char *path, struct text
 static enum sp_status open_text(struct evaluating *k, const char *path, struct text *t, struct sp_err *err)
 {
     int64_t context = k->out->context, most = k->o->windows;
-    TRY(encode(k, path, t, err));
+    TRY(eval_encode(k->tokenizer, &k->o->data, path, k->out->bos, &t->ids, err));
     t->windows = (struct sp_windows){ .ids = t->ids.at, .n = (int64_t)t->ids.n / context, .context = context, .bos = k->out->bos };
     if (t->windows.n < 1) {
         sp_fail(err, SP_USAGE, "%s: %zu tokens are no window of %lld", path, t->ids.n, (long long)context);
@@ -143,6 +143,11 @@ static enum sp_status text_of_file(struct evaluating *k, struct text *t, struct 
 static enum sp_status open_texts(struct evaluating *k, struct sp_err *err)
 {
     struct eval_result *r = k->out;
+    if (k->o->given) {
+        k->text[0].windows = *k->o->given;
+        r->bos = k->o->given->bos;
+        return SP_OK;
+    }
     TRY(open_tokenizer(k, err));
     r->bos = sp_tokenizer_adds_bos(k->tokenizer) ? sp_tokenizer_bos(k->tokenizer) : -1;
     if (k->file.map.at)
@@ -163,7 +168,7 @@ static enum sp_status score(struct evaluating *k, int model, int text, struct sp
     struct sp_judging j = { .windows = *w, .model = { .live = &k->model.live }, .base = { k->base.open ? &k->base.live : NULL, k->file.map.at ? &k->file : NULL },
                             .save = k->o->save ? &k->save : NULL, .pool = k->pool, .watch = &watch };
     c->model = k->call->operands[model];
-    c->text = k->o->texts.n ? k->o->texts.at[text] : k->o->against;
+    c->text = k->o->given ? k->o->given_name : k->o->texts.n ? k->o->texts.at[text] : k->o->against;
     if (j.save)
         TRY(sp_logits_create(j.save, k->o->save, w, k->model.weights.config.vocab, err));
     sp_progress_begin(&k->bar, c->text, k->call->common.quiet || k->call->common.json);
@@ -199,6 +204,8 @@ static int64_t context_of(const struct evaluating *k)
     int64_t most = k->model.weights.config.context;
     if (k->file.map.at)
         return k->file.windows.context;
+    if (k->o->given)
+        return k->o->given->context;
     return k->o->tokens > 0 ? k->o->tokens : most < CONTEXT ? most : CONTEXT;
 }
 
@@ -208,7 +215,7 @@ static enum sp_status evaluate(struct evaluating *k, struct sp_err *err)
     bool logits = k->o->against && sp_logits_is(k->o->against);
     if (logits)
         TRY(sp_logits_open(&k->file, k->o->against, err));
-    r->texts = logits && !k->o->texts.n ? 1 : k->o->texts.n;
+    r->texts = (logits && !k->o->texts.n) || k->o->given ? 1 : k->o->texts.n;
     TRY(check(k, err));
     TRY(sp_pool_new(&k->pool, k->machine->threads, err));
     TRY(open_files(&k->model, k->call->operands[0], err));

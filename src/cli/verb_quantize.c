@@ -7,15 +7,14 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../bits/bits.h"
-#include "work.h"
+#include "quantize.h"
 
-enum { FORMAT_NAMES_MAX = 256, NAME_MAX_ = 128 };
+enum { NAME_MAX_ = 128 };
 
-struct quantize_options { const char *to, *embed, *out, *tokenizer; bool pure; };
+static const char *const methods[] = { "best", "nearest", "importance", NULL };
 
 #define AT(field) offsetof(struct quantize_options, field)
-static const struct sp_option quantize_options[] = {
+static const struct sp_option export_options[] = {
     { .name = "to", .key = "quantize.to", .kind = SP_OPT_TEXT, .at = AT(to), .group = "Storage", .unit = "FORMAT",
       .help = "of matrices: f32, f16, bf16; in GGUF also a mix (q4_k_m and others, formats by tensor as llama-quantize has them), mxfp4, tq1_0, tq2_0" },
     { .name = "pure", .key = "quantize.pure", .kind = SP_OPT_FLAG, .at = AT(pure), .help = "every matrix in the format of --to: no better ones for values and head" },
@@ -25,60 +24,22 @@ static const struct sp_option quantize_options[] = {
     { .name = "tokenizer", .key = "quantize.tokenizer", .kind = SP_OPT_TEXT, .at = AT(tokenizer), .unit = "FILE", .help = "where the model has none of its own; none: goes without" },
     { 0 },
 };
+static const struct sp_option quantize_options[] = {
+    { .name = "size", .key = "quantize.size", .kind = SP_OPT_TEXT, .at = AT(size), .group = "Budget", .unit = "SIZE",
+      .help = "of the file at most: 300MB, bytes, or 45% of the original; formats are chosen tensor by tensor" },
+    { .name = "bits", .key = "quantize.bits", .kind = SP_OPT_REAL, .at = AT(bits), .min = 0, .max = 32, .fallback = 0, .help = "the same in bits a number, the file all in all" },
+    { .name = "explain", .kind = SP_OPT_FLAG, .at = AT(explain), .help = "say what was chosen for each tensor, and what it costs" },
+    { .name = "calibrate", .key = "quantize.calibrate", .letter = 'c', .kind = SP_OPT_TEXT, .at = AT(calibrate), .group = "Quality", .unit = "FILE",
+      .help = "a text that tells which inputs of a matrix matter" },
+    { .name = "windows", .key = "quantize.windows", .kind = SP_OPT_INT, .at = AT(windows), .min = 1, .max = 1e6, .fallback = 400, .help = "of the text that calibrate" },
+    { .name = "text-key", .key = "quantize.text_key", .kind = SP_OPT_TEXT, .at = AT(key), .fallback_text = "text", .help = "key of the text in .jsonl" },
+    { .name = "method", .key = "quantize.method", .kind = SP_OPT_CHOICE, .at = AT(method), .choices = methods, .help = "how numbers are rounded: nearest with a searched scale, or errors weighted by importance" },
+    { .name = "text", .letter = 't', .kind = SP_OPT_LIST, .at = AT(texts), .unit = "FILE",
+      .help = "a text to compare with the original on; without it the end of the calibration text, which didn't calibrate" },
+    { .name = "no-judge", .kind = SP_OPT_FLAG, .at = AT(no_judge), .help = "don't run both models to compare them" },
+    { 0 },
+};
 #undef AT
-
-struct quantizing { struct sp_machine machine; struct sp_pool *pool; struct sp_weights weights; struct sp_tokenizer *tokenizer; struct sp_export export;
-                    struct sp_progress bar; uint64_t before, after; int64_t parameters; };
-
-/* ---- formats ---- */
-
-static enum sp_status format_named(const char *option, const char *name, bool gguf, enum sp_format *out, struct sp_err *err)
-{
-    struct sp_text known = { .max = FORMAT_NAMES_MAX };
-    for (int f = 0; f < SP_FORMATS; f++) {
-        if (!sp_formats[f].encode || !(gguf ? sp_formats[f].gguf : sp_formats[f].safetensors))
-            continue;
-        if (!strcasecmp(sp_formats[f].name, name)) {
-            *out = (enum sp_format)f;
-            sp_text_clear(&known);
-            return SP_OK;
-        }
-        sp_text_printf(&known, "%s%s", known.n ? ", " : "", sp_formats[f].name);
-    }
-    sp_fail(err, SP_USAGE, "--%s %.40s isn't a format of a %s", option, name, gguf ? "GGUF file" : "Hugging Face folder");
-    sp_remedy(err, "%s", known.at ? known.at : "");
-    sp_text_clear(&known);
-    return SP_USAGE;
-}
-
-static bool is_embedding(const struct quantizing *q, const struct sp_export_tensor *t)
-{
-    const struct sp_model_config *c = &q->weights.config;
-    return t->matrix && t->type.n == 2 && t->type.dim[0] == c->vocab; /* embedding or head */
-}
-
-static enum sp_status choose(struct quantizing *q, const struct quantize_options *o, struct sp_err *err)
-{
-    enum sp_format all = SP_F32, embed;
-    bool gguf = q->export.arch != NULL, mix = gguf && o->to && !o->pure && sp_bits_mix_is(o->to);
-    if (mix)
-        TRY(sp_bits_mix(&q->export, o->to, false, err));
-    else if (o->to)
-        TRY(format_named("to", o->to, gguf, &all, err));
-    embed = all;
-    if (o->embed)
-        TRY(format_named("embed", o->embed, gguf, &embed, err));
-    for (int i = 0; i < q->export.n; i++) {
-        struct sp_export_tensor *t = &q->export.tensor[i];
-        bool special = is_embedding(q, t);
-        if (t->matrix && ((o->to && !mix) || (special && o->embed)))
-            t->type.format = sp_export_fitting(t, special ? embed : all);
-        q->parameters += sp_type_elements(&t->type);
-        q->before += t->from ? t->from->bytes : 0;
-    }
-    q->after = sp_export_bytes(&q->export);
-    return SP_OK;
-}
 
 /* ---- the work ---- */
 
@@ -116,79 +77,39 @@ static enum sp_status work(struct quantizing *q, struct verb_call *call, struct 
     const char *model = call->operands[0];
     char name[NAME_MAX_];
     struct sp_watch watch = { on_event, &q->bar };
+    TRY(quantize_check(o, ends(o->out, ".gguf"), err));
     TRY(sp_pool_new(&q->pool, q->machine.threads, err));
     TRY(sp_weights_open(&q->weights, model, err));
     if (!o->tokenizer || strcmp(o->tokenizer, "none"))
         if (sp_weights_tokenizer(&q->weights, o->tokenizer, &q->tokenizer, err))
             return sp_remedy(err, "--tokenizer FILE names another, --tokenizer none goes without");
     TRY(sp_export_begin(&q->export, &q->weights, ends(o->out, ".gguf"), err));
-    TRY(choose(q, o, err));
+    TRY(quantize_calibrate(q, call, err));
+    TRY(quantize_choose(q, call, name_of(model, name), err));
     sp_progress_begin(&q->bar, "storing", call->common.quiet || call->common.json);
     enum sp_status st = sp_export_write(&q->export, o->out, name_of(model, name), q->tokenizer, q->pool, &watch, err);
     sp_progress_end(&q->bar, st ? "stopped" : "done");
-    return st;
+    return st ? st : quantize_judge(q, call, err);
 }
 
-/* ---- the table ---- */
-
-struct sum { int64_t tensors, numbers; uint64_t before, after; };
-
-static struct sum sum_of(const struct quantizing *q, enum sp_format f)
-{
-    struct sum s = { 0 };
-    for (int i = 0; i < q->export.n; i++) {
-        const struct sp_export_tensor *t = &q->export.tensor[i];
-        if (t->type.format != f)
-            continue;
-        s.tensors++;
-        s.numbers += sp_type_elements(&t->type);
-        s.before += t->from ? t->from->bytes : 0;
-        s.after += (uint64_t)sp_type_bytes(&t->type);
-    }
-    return s;
-}
-
-static double bits(uint64_t bytes, int64_t numbers)
-{
-    return numbers > 0 ? 8 * (double)bytes / (double)numbers : 0;
-}
-
-static void show(const struct quantizing *q)
-{
-    printf("%-8s %8s %14s %15s %15s %8s\n", "stored", "tensors", "numbers", "bytes before", "bytes after", "bits");
-    for (int f = 0; f < SP_FORMATS; f++) {
-        struct sum s = sum_of(q, (enum sp_format)f);
-        if (s.tensors)
-            printf("%-8s %8lld %14lld %15llu %15llu %8.4f\n", sp_formats[f].name, (long long)s.tensors, (long long)s.numbers, (unsigned long long)s.before,
-                   (unsigned long long)s.after, bits(s.after, s.numbers));
-    }
-    printf("%-8s %8d %14lld %15llu %15llu %8.4f\n", "all", q->export.n, (long long)q->parameters, (unsigned long long)q->before, (unsigned long long)q->after,
-           bits(q->after, q->parameters));
-}
-
-static json_t *answer(const struct quantizing *q, const struct book *b)
-{
-    json_t *rows = json_array();
-    for (int f = 0; rows && f < SP_FORMATS; f++) {
-        struct sum s = sum_of(q, (enum sp_format)f);
-        if (s.tensors)
-            json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I, s:I}", "format", sp_formats[f].name, "tensors", (json_int_t)s.tensors, "numbers",
-                                                  (json_int_t)s.numbers, "bytes_before", (json_int_t)s.before, "bytes_after", (json_int_t)s.after));
-    }
-    return json_pack("{s:s, s:I, s:I, s:I, s:f, s:o, s:o}", "schema", "sparsam.quantize/1", "parameters", (json_int_t)q->parameters, "bytes_before",
-                     (json_int_t)q->before, "bytes_after", (json_int_t)q->after, "bits", bits(q->after, q->parameters), "formats", rows, "measured",
-                     sp_cost_json(&b->measured));
-}
+/* ---- booked ---- */
 
 static json_t *recipe(const struct verb_call *call)
 {
     const struct quantize_options *o = call->options;
-    return json_pack("{s:s, s:{s:s?, s:s?, s:b, s:s?, s:s?}}", "model", call->operands[0], "quantize", "to", o->to, "embed", o->embed, "pure", (int)o->pure, "out", o->out, "tokenizer",
+    return json_pack("{s:s, s:{s:s?, s:s?, s:b, s:s?, s:f, s:s?, s:I, s:s, s:s?, s:s?}}", "model", call->operands[0], "quantize", "to", o->to, "embed", o->embed, "pure", (int)o->pure, "size", o->size, "bits", o->bits,
+                     "calibrate", o->calibrate, "windows", (json_int_t)o->windows, "method", methods[o->method], "out", o->out, "tokenizer",
                      o->tokenizer);
 }
 
 static void clear(struct quantizing *q)
 {
+    if (q->quality)
+        eval_result_clear(q->quality);
+    sp_free(q->quality);
+    sp_free(q->choices);
+    sp_bits_stats_clear(&q->stats);
+    sp_ids_clear(&q->ids);
     sp_export_clear(&q->export);
     sp_tokenizer_free(q->tokenizer);
     sp_weights_close(&q->weights);
@@ -204,19 +125,23 @@ static enum sp_status whole(struct quantizing *q, struct verb_call *call, struct
     book_file(&b, false, call->operands[0]);
     book_file(&b, true, o->out);
     enum sp_status st = work(q, call, err);
-    json_t *sizes = st ? NULL : json_pack("{s:I, s:I, s:f}", "bytes_before", (json_int_t)q->before, "bytes_after", (json_int_t)q->after, "bits",
-                                          bits(q->after, q->parameters));
+    json_t *more = st ? NULL : quantize_json(q);
     book_measure(&b);
-    enum sp_status booked = book_write(&b, NULL, NULL, sizes, st ? err : NULL, &booking);
-    TRY(st);
-    if (booked)
+    enum sp_status booked = book_write(&b, NULL, NULL, json_incref(more), st ? err : NULL, &booking);
+    if (!st && booked)
         *err = booking;
-    TRY(booked);
+    if (st || booked) {
+        json_decref(more);
+        return st ? st : booked;
+    }
     if (call->common.json) {
-        call->answer = answer(q, &b);
+        json_object_set_new(more, "schema", json_string("sparsam.quantize/1"));
+        json_object_set_new(more, "measured", sp_cost_json(&b.measured));
+        call->answer = more;
         return SP_OK;
     }
-    show(q);
+    json_decref(more);
+    quantize_show(q, o);
     printf("The model is in %s.\n", o->out);
     book_show(&b, stdout);
     return SP_OK;
@@ -240,10 +165,10 @@ static enum sp_status run(struct verb_call *call, struct sp_err *err)
 static enum sp_status quantize_run(struct verb_call *call, struct sp_err *err)
 {
     const struct quantize_options *o = call->options;
-    if (o->to)
+    if (o->to || o->size || o->bits > 0)
         return run(call, err);
     sp_fail(err, SP_USAGE, "nothing says what to store the numbers in");
-    return sp_remedy(err, "--to q4_k_m, for example; sparsam export keeps them as they are");
+    return sp_remedy(err, "--to q4_k_m, --size 30%% or --bits 4.5, for example; sparsam export keeps them as they are");
 }
 
 const struct verb sp_verb_quantize = {
@@ -257,8 +182,10 @@ const struct verb sp_verb_quantize = {
             "\n"
             "  sparsam quantize model --to q4_k_m -o model.gguf\n"
             "  sparsam quantize model --to q4_0 --pure --embed q6_k -o model.gguf\n"
+            "  sparsam quantize model --bits 4.5 --calibrate book.txt --explain -o model.gguf\n"
+            "  sparsam quantize model --size 30% --calibrate book.txt --text other.txt -o model.gguf\n"
             "  sparsam quantize model.gguf --to bf16 -o folder\n",
-    .sets = { { quantize_options, 0 } },
+    .sets = { { export_options, 0 }, { quantize_options, 0 } },
     .options_bytes = sizeof(struct quantize_options),
     .run = quantize_run,
 };
@@ -272,7 +199,7 @@ const struct verb sp_verb_export = {
             "\n"
             "  sparsam export model -o model.gguf\n"
             "  sparsam export model.gguf -o folder\n",
-    .sets = { { quantize_options, 0 } },
+    .sets = { { export_options, 0 } },
     .options_bytes = sizeof(struct quantize_options),
     .run = run,
 };

@@ -1,0 +1,225 @@
+/* cli/quantize_choose.c - what every tensor becomes: importance from a calibration text,
+ * formats by a name or under a budget.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "quantize.h"
+
+enum { FORMAT_NAMES_MAX = 256, CONTEXT = 512, MEASURED_WINDOWS = 8, MEASURED_BATCH = 4, JUDGED_SHARE = 10, JUDGED_MOST = 100 };
+
+static void on_event(void *self, const struct sp_event *e)
+{
+    if (e->kind == SP_EVENT_STEP)
+        sp_progress_show(self, (double)e->done, (double)e->total, NULL);
+}
+
+/* ---- options that go together ---- */
+
+enum sp_status quantize_check(const struct quantize_options *o, bool gguf, struct sp_err *err)
+{
+    bool budget = o->size || o->bits > 0;
+    if (o->to && budget) {
+        sp_fail(err, SP_USAGE, "--to says the formats and --%s leaves them to the budget", o->size ? "size" : "bits");
+        return sp_remedy(err, "give one of them");
+    }
+    if (o->size && o->bits > 0)
+        return sp_fail(err, SP_USAGE, "--size and --bits are two budgets: give one");
+    if (budget && !gguf)
+        return sp_fail(err, SP_USAGE, "a budget chooses formats of a GGUF file: -o NAME.gguf");
+    if (budget && !o->calibrate) {
+        sp_fail(err, SP_USAGE, "a budget is spent where the model is sensitive, which is measured on a text");
+        return sp_remedy(err, "--calibrate FILE, a text like those it will be used on");
+    }
+    if (budget && (o->embed || o->pure))
+        return sp_fail(err, SP_USAGE, "--%s says a format, the budget chooses them all", o->embed ? "embed" : "pure");
+    if (o->method == QUANTIZE_IMPORTANCE && !o->calibrate) {
+        sp_fail(err, SP_USAGE, "importance is measured on a text");
+        return sp_remedy(err, "--calibrate FILE");
+    }
+    return SP_OK;
+}
+
+/* ---- importance ---- */
+
+static enum sp_status make_windows(struct quantizing *q, const struct quantize_options *o, struct sp_err *err)
+{
+    struct sp_recipe_data data = { .key = o->key };
+    int64_t context = q->weights.config.context < CONTEXT ? q->weights.config.context : CONTEXT;
+    int32_t bos = q->tokenizer && sp_tokenizer_adds_bos(q->tokenizer) ? sp_tokenizer_bos(q->tokenizer) : -1;
+    if (!q->tokenizer) {
+        sp_fail(err, SP_USAGE, "the model has no tokenizer to read %s with", o->calibrate);
+        return sp_remedy(err, "--tokenizer FILE");
+    }
+    TRY(eval_encode(q->tokenizer, &data, o->calibrate, bos, &q->ids, err));
+    int64_t n = (int64_t)q->ids.n / context, judged = o->texts.n || o->no_judge ? 0 : n / JUDGED_SHARE;
+    judged = judged > JUDGED_MOST ? JUDGED_MOST : judged;
+    q->calibrating = (struct sp_windows){ q->ids.at, n - judged < o->windows ? n - judged : o->windows, context, bos };
+    q->judging = (struct sp_windows){ q->ids.at + (n - judged) * context, judged, context, bos };
+    if (q->calibrating.n >= 1)
+        return SP_OK;
+    sp_fail(err, SP_USAGE, "%s: %zu tokens are no window of %lld", o->calibrate, q->ids.n, (long long)context);
+    return sp_remedy(err, "a longer text: some hundred windows are usual");
+}
+
+enum sp_status quantize_calibrate(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
+{
+    const struct quantize_options *o = call->options;
+    struct sp_watch watch = { on_event, &q->bar };
+    struct sp_calibration how = { .what = SP_BITS_X2, .text = o->calibrate };
+    if (!o->calibrate)
+        return SP_OK;
+    TRY(make_windows(q, o, err));
+    sp_progress_begin(&q->bar, "calibrating", call->common.quiet || call->common.json);
+    enum sp_status st = sp_bits_calibrate(&q->weights, &q->calibrating, &how, &q->machine, q->pool, &watch, &q->stats, err);
+    sp_progress_end(&q->bar, st ? "stopped" : "done");
+    for (int i = 0; !st && i < q->export.n && o->method != QUANTIZE_NEAREST; i++) {
+        struct sp_export_tensor *t = &q->export.tensor[i];
+        const struct sp_bits_matrix *m = sp_bits_find(&q->stats, t->name);
+        if (m && t->matrix && m->cols == t->type.dim[t->type.n - 1])
+            t->importance = m->x2;
+    }
+    return st;
+}
+
+/* ---- formats by name ---- */
+
+static enum sp_status format_named(const char *option, const char *name, bool gguf, enum sp_format *out, struct sp_err *err)
+{
+    struct sp_text known = { .max = FORMAT_NAMES_MAX };
+    for (int f = 0; f < SP_FORMATS; f++) {
+        if (!sp_formats[f].encode || !(gguf ? sp_formats[f].gguf : sp_formats[f].safetensors))
+            continue;
+        if (!strcasecmp(sp_formats[f].name, name)) {
+            *out = (enum sp_format)f;
+            sp_text_clear(&known);
+            return SP_OK;
+        }
+        sp_text_printf(&known, "%s%s", known.n ? ", " : "", sp_formats[f].name);
+    }
+    sp_fail(err, SP_USAGE, "--%s %.40s isn't a format of a %s", option, name, gguf ? "GGUF file" : "Hugging Face folder");
+    sp_remedy(err, "%s", known.at ? known.at : "");
+    sp_text_clear(&known);
+    return SP_USAGE;
+}
+
+static bool is_embedding(const struct quantizing *q, const struct sp_export_tensor *t)
+{
+    return t->matrix && t->type.n == 2 && t->type.dim[0] == q->weights.config.vocab; /* embedding or head */
+}
+
+static enum sp_status by_name(struct quantizing *q, const struct quantize_options *o, struct sp_err *err)
+{
+    enum sp_format all = SP_F32, embed;
+    bool gguf = q->export.arch != NULL, mix = gguf && o->to && !o->pure && sp_bits_mix_is(o->to);
+    if (mix)
+        TRY(sp_bits_mix(&q->export, o->to, q->stats.n > 0, err));
+    else if (o->to)
+        TRY(format_named("to", o->to, gguf, &all, err));
+    embed = all;
+    if (o->embed)
+        TRY(format_named("embed", o->embed, gguf, &embed, err));
+    for (int i = 0; i < q->export.n; i++) {
+        struct sp_export_tensor *t = &q->export.tensor[i];
+        bool special = is_embedding(q, t);
+        if (t->matrix && ((o->to && !mix) || (special && o->embed)))
+            t->type.format = sp_export_fitting(t, special ? embed : all);
+    }
+    return SP_OK;
+}
+
+/* ---- formats under a budget ---- */
+
+/* "45%" of the original, "300MB", "1.5GiB", "12000000". */
+static enum sp_status parse_size(const char *s, uint64_t whole, uint64_t *out, struct sp_err *err)
+{
+    static const struct { const char *unit; double times; } units[] = { { "", 1 }, { "B", 1 }, { "kB", 1e3 }, { "MB", 1e6 }, { "GB", 1e9 }, { "KiB", 1024 },
+        { "MiB", 1048576 }, { "GiB", 1073741824 }, { "k", 1e3 }, { "M", 1e6 }, { "G", 1e9 } };
+    char *end;
+    double x = strtod(s, &end), times = !strcmp(end, "%") ? (double)whole / 100 : 0;
+    for (size_t i = 0; i < SP_COUNT(units); i++)
+        times = !strcasecmp(end, units[i].unit) ? units[i].times : times;
+    if (end == s || times <= 0 || !(x > 0) || x * times > 1e18) {
+        sp_fail(err, SP_USAGE, "--size %.40s is no size", s);
+        return sp_remedy(err, "45%%, 300MB, 1.5GiB, or bytes");
+    }
+    *out = (uint64_t)(x * times);
+    return SP_OK;
+}
+
+struct measured { struct sp_job job; struct sp_live live, base; };
+
+static enum sp_status start(struct quantizing *q, struct measured *m, int64_t batch, struct sp_err *err)
+{
+    int64_t context = q->calibrating.context;
+    TRY(sp_step_logits(&q->weights.config, batch, context, batch * sp_windows_scored(context), SP_F32, SP_F32, &q->machine, &m->job, err));
+    TRY(sp_live_new(&m->live, &m->job, q->pool, false, err));
+    TRY(sp_live_fill(&m->live, &q->weights, NULL, NULL, err));
+    TRY(sp_live_new(&m->base, &m->job, q->pool, false, err));
+    return sp_live_fill(&m->base, &q->weights, NULL, NULL, err);
+}
+
+static enum sp_status candidates(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
+{
+    struct measured m = { 0 };
+    struct sp_watch watch = { on_event, &q->bar };
+    struct sp_windows some = q->calibrating;
+    some.n = some.n < MEASURED_WINDOWS ? some.n : MEASURED_WINDOWS;
+    q->choices = sp_zalloc((size_t)q->export.n + 1, sizeof *q->choices);
+    if (!q->choices)
+        return sp_fail(err, SP_NOMEM, "no memory to choose formats");
+    enum sp_status st = start(q, &m, some.n < MEASURED_BATCH ? some.n : MEASURED_BATCH, err);
+    struct sp_measuring how = { some, &m.live, &m.base, q->pool, &watch };
+    sp_progress_begin(&q->bar, "measuring sensitivity", call->common.quiet || call->common.json);
+    st = st ? st : sp_bits_candidates(&q->export, &how, q->choices, err);
+    sp_progress_end(&q->bar, st ? "stopped" : "done");
+    sp_live_clear(&m.live);
+    sp_live_clear(&m.base);
+    sp_job_clear(&m.job);
+    return st;
+}
+
+/* The header and what stands between tensors, whatever their formats. */
+static enum sp_status overhead(struct quantizing *q, const char *name, uint64_t *out, struct sp_err *err)
+{
+    uint64_t file, sum = 0;
+    for (int i = 0; i < q->export.n; i++) {
+        q->export.tensor[i].type.format = q->choices[i].at[0].format;
+        sum += q->choices[i].at[0].bytes;
+    }
+    TRY(sp_export_file_bytes(&q->export, name, q->tokenizer, &file, err));
+    *out = file - sum;
+    return SP_OK;
+}
+
+static enum sp_status by_budget(struct quantizing *q, const struct verb_call *call, const char *name, struct sp_err *err)
+{
+    const struct quantize_options *o = call->options;
+    uint64_t target = (uint64_t)(o->bits * (double)q->parameters / 8), more;
+    if (o->size)
+        TRY(parse_size(o->size, q->before, &target, err));
+    TRY(candidates(q, call, err));
+    TRY(overhead(q, name, &more, err));
+    TRY(sp_bits_choose(q->choices, q->export.n, target > more ? target - more : 0, err));
+    for (int i = 0; i < q->export.n; i++) {
+        const struct sp_choice *c = &q->choices[i].at[q->choices[i].chosen];
+        q->export.tensor[i].type.format = c->format;
+        q->predicted += c->loss;
+    }
+    return SP_OK;
+}
+
+enum sp_status quantize_choose(struct quantizing *q, const struct verb_call *call, const char *name, struct sp_err *err)
+{
+    const struct quantize_options *o = call->options;
+    for (int i = 0; i < q->export.n; i++) {
+        const struct sp_export_tensor *t = &q->export.tensor[i];
+        q->parameters += sp_type_elements(&t->type);
+        q->before += t->from ? t->from->bytes : 0;
+    }
+    TRY(o->size || o->bits > 0 ? by_budget(q, call, name, err) : by_name(q, o, err));
+    q->after = sp_export_bytes(&q->export);
+    return SP_OK;
+}

@@ -1,0 +1,213 @@
+/* cli/quantize_show.c - what was written beside the original: bytes, quality, speed and
+ * memory, in words first.
+ *
+ * Each model runs in a process of its own, so that its memory is its own.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "quantize.h"
+
+enum { PROMPT = 64, ANSWER = 32 };
+
+/* ---- quality ---- */
+
+static enum sp_status score(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
+{
+    const struct quantize_options *o = call->options;
+    struct eval_options with = { .batch = 4, .against = call->operands[0], .texts = o->texts, .given = o->texts.n ? NULL : &q->judging,
+                                 .given_name = "the end of the calibration text", .data = { .key = o->key, .tokenizer = o->tokenizer ? o->tokenizer : "bpe" } };
+    char *operand[1] = { (char *)(uintptr_t)o->out };
+    struct verb_call c = *call;
+    c.options = &with;
+    c.operands = operand;
+    c.n_operands = 1;
+    return eval_windows(&c, &q->machine, q->quality, err);
+}
+
+/* ---- speed and memory ---- */
+
+static enum sp_status answer(struct sp_engine *e, struct quantize_speed *s, struct sp_err *err)
+{
+    int64_t most = e->job.serve.cache, n = most / 2 < PROMPT ? most / 2 : PROMPT, more = most - n < ANSWER ? most - n : ANSWER;
+    int32_t prompt[PROMPT];
+    struct sp_sampling how = { .greedy = true, .repeat_penalty = 1 };
+    struct sp_session session;
+    struct sp_answer a = { 0 };
+    for (int64_t i = 0; i < n; i++)
+        prompt[i] = (int32_t)((i * 31 + 7) % e->job.config.vocab);
+    sp_session_begin(&session, e);
+    enum sp_status st = sp_generate(&session, prompt, n, &how, more, true, NULL, &a, err);
+    sp_session_end(&session);
+    if (!st && a.prompt_s > 0 && a.generate_s > 0)
+        *s = (struct quantize_speed){ (double)a.prompt_tokens / a.prompt_s, (double)a.ids.n / a.generate_s, 0 };
+    sp_answer_clear(&a);
+    return st;
+}
+
+static enum sp_status try_model(const char *path, const struct sp_model_config *c, const struct sp_machine *m, struct quantize_speed *s, struct sp_err *err)
+{
+    struct sp_recipe r;
+    struct sp_pool *pool;
+    struct sp_engine e;
+    struct rusage use;
+    sp_recipe_defaults(&r);
+    struct sp_serve_shape shape = sp_serve_shape_of(&r, c);
+    TRY(sp_pool_new(&pool, m->threads, err));
+    TRY(sp_engine_open(&e, path, NULL, &shape, m, pool, err));
+    TRY(answer(&e, s, err));
+    if (!getrusage(RUSAGE_SELF, &use))
+        s->bytes = 1024 * (double)use.ru_maxrss;
+    return SP_OK;
+}
+
+/* What fails here isn't the file's fault: speed is then left out. */
+static void measure(const char *path, const struct quantizing *q, struct quantize_speed *s)
+{
+    int fd[2];
+    struct quantize_speed got = { 0 };
+    struct sp_err ignored;
+    if (pipe(fd))
+        return;
+    pid_t child = fork();
+    if (!child) {
+        bool well = !try_model(path, &q->weights.config, &q->machine, &got, &ignored);
+        _exit(well && write(fd[1], &got, sizeof got) == (ssize_t)sizeof got ? 0 : 1);
+    }
+    close(fd[1]);
+    if (child > 0 && read(fd[0], &got, sizeof got) == (ssize_t)sizeof got)
+        *s = got;
+    close(fd[0]);
+    if (child > 0)
+        waitpid(child, NULL, 0);
+}
+
+enum sp_status quantize_judge(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
+{
+    const struct quantize_options *o = call->options;
+    if (o->no_judge || (!o->texts.n && q->judging.n < 1))
+        return SP_OK;
+    q->quality = sp_zalloc(1, sizeof *q->quality);
+    if (!q->quality)
+        return sp_fail(err, SP_NOMEM, "no memory for the table");
+    TRY(score(q, call, err));
+    q->judged = true;
+    measure(call->operands[0], q, &q->speed_before);
+    measure(o->out, q, &q->speed_after);
+    return SP_OK;
+}
+
+/* ---- for people ---- */
+
+struct sum { int64_t tensors, numbers; uint64_t before, after; };
+
+static struct sum sum_of(const struct quantizing *q, enum sp_format f)
+{
+    struct sum s = { 0 };
+    for (int i = 0; i < q->export.n; i++) {
+        const struct sp_export_tensor *t = &q->export.tensor[i];
+        if (t->type.format != f)
+            continue;
+        s.tensors++;
+        s.numbers += sp_type_elements(&t->type);
+        s.before += t->from ? t->from->bytes : 0;
+        s.after += (uint64_t)sp_type_bytes(&t->type);
+    }
+    return s;
+}
+
+static double bits(uint64_t bytes, int64_t numbers)
+{
+    return numbers > 0 ? 8 * (double)bytes / (double)numbers : 0;
+}
+
+static void words(const struct quantizing *q)
+{
+    printf("%.2f times smaller", (double)q->before / (double)q->after);
+    if (q->speed_before.generate > 0 && q->speed_after.generate > 0)
+        printf(", answers %.2f times as fast", q->speed_after.generate / q->speed_before.generate);
+    if (q->judged) {
+        const struct sp_fidelity *f = &q->quality->cell[0].of;
+        printf(", KL divergence %.6f +- %.6f nats a token, the same most likely token in %.2f %%", f->divergence.value, f->divergence.error_windows, 100 * f->same_top.value);
+    }
+    puts(".");
+}
+
+static void explain(const struct quantizing *q)
+{
+    printf("%-28s %-8s %14s %12s %8s\n", "tensor", "stored", "numbers", "bytes", "share of the divergence foretold");
+    for (int i = 0; i < q->export.n; i++) {
+        const struct sp_export_tensor *t = &q->export.tensor[i];
+        if (t->matrix)
+            printf("%-28s %-8s %14lld %12lld %7.2f %%\n", t->stored_name, sp_formats[t->type.format].name, (long long)sp_type_elements(&t->type),
+                   (long long)sp_type_bytes(&t->type), q->predicted > 0 ? 100 * q->choices[i].at[q->choices[i].chosen].loss / q->predicted : 0);
+    }
+}
+
+void quantize_show(const struct quantizing *q, const struct quantize_options *o)
+{
+    words(q);
+    if (q->choices && o->explain)
+        explain(q);
+    printf("%-8s %8s %14s %15s %15s %8s\n", "stored", "tensors", "numbers", "bytes before", "bytes after", "bits");
+    for (int f = 0; f < SP_FORMATS; f++) {
+        struct sum s = sum_of(q, (enum sp_format)f);
+        if (s.tensors)
+            printf("%-8s %8lld %14lld %15llu %15llu %8.4f\n", sp_formats[f].name, (long long)s.tensors, (long long)s.numbers, (unsigned long long)s.before,
+                   (unsigned long long)s.after, bits(s.after, s.numbers));
+    }
+    printf("%-8s %8d %14lld %15llu %15llu %8.4f\n", "all", q->export.n, (long long)q->parameters, (unsigned long long)q->before, (unsigned long long)q->after,
+           bits(q->after, q->parameters));
+    if (q->choices)
+        printf("Divergence foretold from measuring one tensor at a time: %.6f nats a token.\n", q->predicted);
+    if (q->judged)
+        eval_show(stdout, q->quality);
+    else
+        puts(o->no_judge ? "Quality isn't measured (--no-judge)." : "Quality isn't measured: --text FILE says on what.");
+    if (q->speed_before.prompt > 0 && q->speed_after.prompt > 0)
+        printf("%-26s %12s %12s\n%-26s %12.1f %12.1f\n%-26s %12.1f %12.1f\n%-26s %12.1f %12.1f\n", "", "before", "after", "prompt, tokens a second", q->speed_before.prompt,
+               q->speed_after.prompt, "answer, tokens a second", q->speed_before.generate, q->speed_after.generate, "memory at most, MB",
+               q->speed_before.bytes / 1e6, q->speed_after.bytes / 1e6);
+}
+
+/* ---- for programs ---- */
+
+static json_t *speed(const struct quantize_speed *s)
+{
+    return json_pack("{s:f, s:f, s:f}", "prompt_tokens_per_s", s->prompt, "generate_tokens_per_s", s->generate, "memory_bytes", s->bytes);
+}
+
+static json_t *tensors(const struct quantizing *q)
+{
+    json_t *a = json_array();
+    for (int i = 0; a && i < q->export.n; i++)
+        json_array_append_new(a, json_pack("{s:s, s:s, s:f}", "name", q->export.tensor[i].stored_name, "format", sp_formats[q->export.tensor[i].type.format].name,
+                                           "kl_divergence", q->choices[i].at[q->choices[i].chosen].loss));
+    return a;
+}
+
+json_t *quantize_json(const struct quantizing *q)
+{
+    json_t *rows = json_array();
+    for (int f = 0; rows && f < SP_FORMATS; f++) {
+        struct sum s = sum_of(q, (enum sp_format)f);
+        if (s.tensors)
+            json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I, s:I}", "format", sp_formats[f].name, "tensors", (json_int_t)s.tensors, "numbers",
+                                                  (json_int_t)s.numbers, "bytes_before", (json_int_t)s.before, "bytes_after", (json_int_t)s.after));
+    }
+    json_t *j = json_pack("{s:I, s:I, s:I, s:f, s:o}", "parameters", (json_int_t)q->parameters, "bytes_before", (json_int_t)q->before, "bytes_after",
+                          (json_int_t)q->after, "bits", bits(q->after, q->parameters), "formats", rows);
+    if (j && q->choices) {
+        json_object_set_new(j, "kl_divergence_predicted", json_real(q->predicted));
+        json_object_set_new(j, "tensors", tensors(q));
+    }
+    if (j && q->judged)
+        json_object_set_new(j, "quality", eval_json(q->quality));
+    if (j && q->speed_before.prompt > 0 && q->speed_after.prompt > 0) {
+        json_object_set_new(j, "before", speed(&q->speed_before));
+        json_object_set_new(j, "after", speed(&q->speed_after));
+    }
+    return j;
+}
