@@ -102,7 +102,7 @@ gives 2 quantize nowhere --bits 4.5 --calibrate a.txt --pure -o "$temp/x.gguf"; 
 gives 2 quantize nowhere --to q4_k_m --method importance -o "$temp/x.gguf"; says err "--calibrate FILE"
 gives 1 quantize nowhere --to q4_k_m -o "$temp/x.gguf"; says err "nowhere"
 awk 'BEGIN { srand(5); for (i = 0; i < 400; i++) { s = ""; for (k = 0; k < 12; k++) s = s sprintf("%c%c ", 97 + int(rand() * 9), 97 + i % 7); print s } }' >"$temp/words.txt"
-gives 0 train --data "$temp/words.txt" --tokenizer bytes --layers 1 --width 64 --heads 2 --context 32 --batch 2 --steps 2 --threads 1 --quiet --out "$temp/tiny"
+gives 0 train --data "$temp/words.txt" --tokenizer bpe --vocab 300 --layers 1 --width 64 --heads 2 --context 32 --batch 2 --steps 2 --threads 1 --quiet --out "$temp/tiny"
 gives 2 quantize "$temp/tiny" --to q9_k -o "$temp/x.gguf"; says err "q9_k"; says err "q8_0"
 gives 2 quantize "$temp/tiny" --size 12parsec --calibrate "$temp/words.txt" -o "$temp/x.gguf"; says err "12parsec"; says err "300MB"
 gives 1 quantize "$temp/tiny" --bits 1 --calibrate "$temp/words.txt" -o "$temp/x.gguf"; says err "smallest formats"
