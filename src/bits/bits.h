@@ -97,4 +97,28 @@ enum sp_status sp_bits_choose(struct sp_choices *tensor, int n, uint64_t bytes, 
  * and has them again afterwards. */
 struct sp_measuring { struct sp_windows windows; struct sp_live *live, *base; struct sp_pool *pool; const struct sp_watch *watch; };
 enum sp_status sp_bits_candidates(const struct sp_export *e, const struct sp_measuring *m, struct sp_choices *out, struct sp_err *err);
+
+/* ======== round.c, round_model.c: rounding that makes up for its errors ==================
+ * GPTQ (Frantar et al. 2023) in the form of LDLQ (Chee et al. 2023), which is the same: with h = (F + 1) D (F + 1)', F
+ * strictly upper, columns are rounded in order, number j to the nearest of w_j + sum over i < j of (w_i - rounded_i) F_ij,
+ * which makes (w - rounded) h (w - rounded)' small.  A block's scales are searched (encode_weighted) when its turn comes. */
+/* factor[cols, cols] = F of h + damp times its mean diagonal, or more where that isn't positive. */
+enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct sp_pool *pool, float *factor, struct sp_err *err);
+/* w[rows, cols] to blocks of f, which sp_format_grid knows.  importance[cols] weights errors in the search of scales.  Rows
+ * don't depend on each other, nor bytes on the pool. */
+enum sp_status sp_bits_round(enum sp_format f, const float *w, int64_t rows, int64_t cols, const float *importance, const float *factor,
+                             struct sp_pool *pool, void *to, struct sp_err *err);
+/* All matrices of a list for GGUF so rounded as they are written: e.round = sp_bits_round_tensor, e.rounding = one of these.
+ * h is collected on the windows for as many layers at a time as fit; the head's only where all fit. */
+struct sp_bits_rounding {
+    const struct sp_bits_stats *known;       /* x2 of all matrices               */
+    struct sp_windows windows;
+    const struct sp_machine *machine;
+    struct sp_pool *pool;
+    double damp;                             /* 0.01 is usual                    */
+    struct sp_bits_stats stats;              /* private from here                */
+    const float *factor_of; float *factor; unsigned char *bytes;
+};
+enum sp_status sp_bits_round_tensor(void *rounding, const struct sp_export *e, int tensor, const void **at, struct sp_err *err);
+void sp_bits_rounding_clear(struct sp_bits_rounding *r);
 #endif

@@ -33,6 +33,13 @@ struct sp_format_row {
 extern const struct sp_format_row sp_formats[SP_FORMATS];
 int64_t sp_format_bytes(enum sp_format f, int64_t elements);
 enum { SP_FORMAT_BLOCK_MAX = 256 };
+/* Numbers in blocks as they stand, in runs of 32 (format_grid.c): number j of a run is q[j] d[j / 16] - m[j / 16].  q is a
+ * whole number from low to high, or one of the table, which rises; NULL: not a format that can be put. */
+struct sp_block_grid { int low, high; const signed char *table; /* of 16, or NULL */ };
+const struct sp_block_grid *sp_format_grid(enum sp_format f);
+struct sp_grid_run { signed char q[32]; float d[2], m[2]; };
+void sp_format_run(enum sp_format f, const void *blocks, int64_t i, struct sp_grid_run *out); /* run i of what stands there */
+void sp_format_put(enum sp_format f, void *blocks, int64_t i, const signed char q[32]);       /* scales stay */
 
 /* ---- families ---- */
 enum sp_field_kind { SP_FIELD_IN, SP_FIELD_OUT, SP_FIELD_WORK, SP_FIELD_I64, SP_FIELD_I32, SP_FIELD_U64, SP_FIELD_F32, SP_FIELD_F64 };

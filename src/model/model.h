@@ -237,6 +237,10 @@ struct sp_export_tensor {
 struct sp_export {
     const struct sp_weights *w; const char *arch; /* GGUF's name of the architecture; NULL: a Hugging Face folder */
     int n; struct sp_export_tensor *tensor; struct sp_arena mem;
+    /* Asked before a tensor is written to GGUF: *at = all its bytes, good until the next call; NULL: its rows are
+     * made as ever.  round NULL: never asked. */
+    enum sp_status (*round)(void *self, const struct sp_export *e, int tensor, const void **at, struct sp_err *err);
+    void *rounding;
 };
 /* gguf: a GGUF file, else a folder.  Every format is what the model has stored, where the other form has it too. */
 enum sp_status sp_export_begin(struct sp_export *e, const struct sp_weights *w, bool gguf, struct sp_err *err);
