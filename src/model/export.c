@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "builder.h"
 #include "gguf.h"
 
 enum { NAME_MAX_ = 256, ROPE_DIM_MAX = 4096 };

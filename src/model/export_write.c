@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "builder.h"
 #include "gguf.h"
 
 enum { TASK_NUMBERS = 1 << 16, TASKS = 32, TURNED_ROWS = 256, ALIGN = 32, NAME_BYTES_MAX = 63 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "builder.h"
 #include "gguf.h"
 
 enum { PAIRS_MAX = 1 << 16, TENSORS_MAX = 1 << 20, HEADER_MAX = 1 << 28, KEY_BYTES_MAX = 65535, NAME_BYTES_MAX = 63, ALIGN_MAX = 1 << 20, DIMS_MAX = 4,

@@ -1,9 +1,10 @@
-/* model/gguf.h - GGUF inside the room: the header as read, what its words mean, and
- * how its rows stand.  Private to the room.
+/* model/gguf.h - GGUF: the header as read, what its words mean, how its rows stand, and
+ * the bytes of a header to be written.  Part of the door of model: other files than models
+ * are GGUF too.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SP_GGUF_H
 #define SP_GGUF_H
-#include "builder.h"
+#include "model.h"
 #include "../text/text.h"
 
 enum sp_gguf_kind { SP_GGUF_U8, SP_GGUF_I8, SP_GGUF_U16, SP_GGUF_I16, SP_GGUF_U32, SP_GGUF_I32, SP_GGUF_F32, SP_GGUF_BOOL, SP_GGUF_TEXT, SP_GGUF_ARRAY,

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "builder.h"
 #include "gguf.h"
 
 enum { KEY_MAX = 128, FREQS_MAX = 4096 };

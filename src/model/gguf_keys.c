@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "builder.h"
 #include "gguf.h"
 
 void sp_gguf_add(struct sp_text *t, uint64_t v, int bytes)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "builder.h"
 #include "gguf.h"
 
 enum { NAME_MAX_ = 256 };

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "builder.h"
 #include "gguf.h"
 
 #define KEY(name) "tokenizer.ggml." name

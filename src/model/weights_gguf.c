@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "builder.h"
 #include "gguf.h"
 #include "weights.h"
 
