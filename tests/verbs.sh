@@ -100,6 +100,8 @@ gives 2 quantize nowhere --bits 4.5 -o "$temp/x.gguf"; says err "--calibrate FIL
 gives 2 quantize nowhere --bits 4.5 --calibrate a.txt -o "$temp/folder"; says err "NAME.gguf"
 gives 2 quantize nowhere --bits 4.5 --calibrate a.txt --pure -o "$temp/x.gguf"; says err "--pure"
 gives 2 quantize nowhere --to q4_k_m --method importance -o "$temp/x.gguf"; says err "--calibrate FILE"
+gives 2 quantize nowhere --to q4_k_m --method compensate -o "$temp/x.gguf"; says err "--calibrate FILE"
+gives 2 quantize nowhere --to bf16 --method compensate --calibrate x -o "$temp/x"; says err "GGUF"
 gives 1 quantize nowhere --to q4_k_m -o "$temp/x.gguf"; says err "nowhere"
 awk 'BEGIN { srand(5); for (i = 0; i < 400; i++) { s = ""; for (k = 0; k < 12; k++) s = s sprintf("%c%c ", 97 + int(rand() * 9), 97 + i % 7); print s } }' >"$temp/words.txt"
 gives 0 train --data "$temp/words.txt" --tokenizer bpe --vocab 300 --layers 1 --width 64 --heads 2 --context 32 --batch 2 --steps 2 --threads 1 --quiet --out "$temp/tiny"

@@ -5,7 +5,7 @@
 #include "../bits/bits.h"
 #include "eval.h"
 
-enum quantize_method { QUANTIZE_BEST, QUANTIZE_NEAREST, QUANTIZE_IMPORTANCE };
+enum quantize_method { QUANTIZE_BEST, QUANTIZE_NEAREST, QUANTIZE_IMPORTANCE, QUANTIZE_COMPENSATE };
 struct quantize_options {
     const char *to, *embed, *size, *out, *tokenizer, *calibrate, *key;
     struct sp_option_list texts;
@@ -28,6 +28,7 @@ struct quantizing {
     struct sp_ids ids;                       /* of the calibration text          */
     struct sp_windows calibrating, judging;  /* its beginning and its end        */
     struct sp_bits_stats stats;
+    struct sp_bits_rounding rounding;
     struct sp_choices *choices;              /* of every tensor; NULL: no budget */
     double predicted;                        /* nats a token, with a budget      */
     uint64_t before, after, file;            /* bytes of tensors; of the file    */

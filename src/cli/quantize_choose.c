@@ -10,6 +10,8 @@
 
 enum { FORMAT_NAMES_MAX = 256, CONTEXT = 512, MEASURED_WINDOWS = 8, MEASURED_BATCH = 4, JUDGED_SHARE = 10, JUDGED_MOST = 100 };
 
+static const double DAMP = 0.01; /* of the mean square of inputs; as GPTQ has it */
+
 static void on_event(void *self, const struct sp_event *e)
 {
     if (e->kind == SP_EVENT_STEP)
@@ -35,7 +37,9 @@ enum sp_status quantize_check(const struct quantize_options *o, bool gguf, struc
     }
     if (budget && (o->embed || o->pure))
         return sp_fail(err, SP_USAGE, "--%s says a format, the budget chooses them all", o->embed ? "embed" : "pure");
-    if (o->method == QUANTIZE_IMPORTANCE && !o->calibrate) {
+    if (o->method == QUANTIZE_COMPENSATE && !gguf)
+        return sp_fail(err, SP_USAGE, "errors are made up for in formats of a GGUF file: -o NAME.gguf");
+    if (o->method >= QUANTIZE_IMPORTANCE && !o->calibrate) {
         sp_fail(err, SP_USAGE, "importance is measured on a text");
         return sp_remedy(err, "--calibrate FILE");
     }
@@ -80,6 +84,11 @@ enum sp_status quantize_calibrate(struct quantizing *q, const struct verb_call *
         const struct sp_bits_matrix *m = sp_bits_find(&q->stats, t->name);
         if (m && t->matrix && m->cols == t->type.dim[t->type.n - 1])
             t->importance = m->x2;
+    }
+    if (o->method == QUANTIZE_COMPENSATE) {
+        q->rounding = (struct sp_bits_rounding){ .known = &q->stats, .windows = q->calibrating, .machine = &q->machine, .pool = q->pool, .damp = DAMP };
+        q->export.round = sp_bits_round_tensor;
+        q->export.rounding = &q->rounding;
     }
     return st;
 }
