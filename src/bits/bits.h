@@ -116,6 +116,7 @@ struct sp_bits_rounding {
     const struct sp_machine *machine;
     struct sp_pool *pool;
     double damp;                             /* 0.01 is usual                    */
+    bool one_pass;                           /* only where h of all matrices fits at once, else nothing is so rounded */
     struct sp_bits_stats stats;              /* private from here                */
     const float *factor_of; float *factor; unsigned char *bytes;
 };

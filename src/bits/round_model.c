@@ -120,7 +120,7 @@ enum sp_status sp_bits_round_tensor(void *rounding, const struct sp_export *e, i
     const struct sp_export_tensor *t = &e->tensor[tensor];
     const struct sp_bits_matrix *known = sp_bits_find(r->known, t->name), *m;
     *at = NULL;
-    if (!t->matrix || t->type.n != 2 || !sp_format_grid(t->type.format) || !known)
+    if (!t->matrix || t->type.n != 2 || !sp_format_grid(t->type.format) || !known || (r->one_pass && h_bytes(r->known, 0, 0) > H_MOST))
         return SP_OK;
     if (!with_h(r, t->name))
         TRY(collect(r, e->w, known->layer, err));

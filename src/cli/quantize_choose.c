@@ -85,8 +85,9 @@ enum sp_status quantize_calibrate(struct quantizing *q, const struct verb_call *
         if (m && t->matrix && m->cols == t->type.dim[t->type.n - 1])
             t->importance = m->x2;
     }
-    if (o->method == QUANTIZE_COMPENSATE) {
-        q->rounding = (struct sp_bits_rounding){ .known = &q->stats, .windows = q->calibrating, .machine = &q->machine, .pool = q->pool, .damp = DAMP };
+    if (o->method == QUANTIZE_COMPENSATE || (o->method == QUANTIZE_BEST && q->export.arch)) {
+        q->rounding = (struct sp_bits_rounding){ .known = &q->stats, .windows = q->calibrating, .machine = &q->machine, .pool = q->pool, .damp = DAMP,
+                                                .one_pass = o->method == QUANTIZE_BEST };
         q->export.round = sp_bits_round_tensor;
         q->export.rounding = &q->rounding;
     }

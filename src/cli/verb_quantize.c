@@ -33,7 +33,7 @@ static const struct sp_option quantize_options[] = {
       .help = "a text that tells which inputs of a matrix matter" },
     { .name = "windows", .key = "quantize.windows", .kind = SP_OPT_INT, .at = AT(windows), .min = 1, .max = 1e6, .fallback = 400, .help = "of the text that calibrate" },
     { .name = "text-key", .key = "quantize.text_key", .kind = SP_OPT_TEXT, .at = AT(key), .fallback_text = "text", .help = "key of the text in .jsonl" },
-    { .name = "method", .key = "quantize.method", .kind = SP_OPT_CHOICE, .at = AT(method), .choices = methods, .help = "how numbers are rounded: nearest with a searched scale, errors weighted by importance, or also made up for by later numbers of the row" },
+    { .name = "method", .key = "quantize.method", .kind = SP_OPT_CHOICE, .at = AT(method), .choices = methods, .help = "how numbers are rounded (best: the last of these that the model and --calibrate allow): nearest with a searched scale, errors weighted by importance, or also made up for by later numbers of the row" },
     { .name = "text", .letter = 't', .kind = SP_OPT_LIST, .at = AT(texts), .unit = "FILE",
       .help = "a text to compare with the original on; without it the end of the calibration text, which didn't calibrate" },
     { .name = "no-judge", .kind = SP_OPT_FLAG, .at = AT(no_judge), .help = "don't run both models to compare them" },
