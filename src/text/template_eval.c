@@ -108,7 +108,7 @@ enum sp_status sp_tpl_binary(struct sp_tpl_run *r, int op, const struct sp_tpl_v
 {
     int64_t i, k;
     double x, y;
-    bool ints = whole(a, &i) & whole(b, &k);
+    bool a_int = whole(a, &i), b_int = whole(b, &k), ints = a_int && b_int;
     if (op == '~')
         return concatenate(r, a, b, out);
     if (ints && op != '/' && !(op == SP_TPL_POW && k < 0))
