@@ -2,13 +2,16 @@
  * sizes that matter: GFLOP/s and GB/s on one thread, and the ratio to portable.
  *
  * Arguments choose families or rows by a part of their name.  The best of
- * several runs counts, in processor time, for machines are shared.
+ * several runs counts, in processor time, for machines are shared.  A product
+ * with weights in blocks is also said as a share of what the processor's
+ * instructions for it, and a plain read of the weights, reach at that moment.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <time.h>
 
 #include "../tests/kernel_cases_gemm.h"
 #include "cost/cost.h"
+#include "peak.h"
 #if __has_include("../tests/kernel_cases_attn.h")
 #include "../tests/kernel_cases_attn.h"
 #define ATTN_CASES kernel_cases_attn,
@@ -60,6 +63,53 @@ static bool runs_here(const struct sp_kernel_row *r, const struct kernel_case *c
     return !(r->needs & ~sp_cpu_features()) && (!r->fits || r->fits(c->args));
 }
 
+#if defined(__x86_64__)
+enum { PEAK_TRIES = 20 };
+
+/* Operations a second of a loop of 8 instructions' worth of `macs` products. */
+static double peak_of(void (*loop)(void), double macs)
+{
+    double best = 1e30;
+    for (int i = 0; i < PEAK_TRIES; i++) {
+        double start = now();
+        loop();
+        double took = now() - start;
+        best = took < best ? took : best;
+    }
+    return 2 * macs * PEAK_SUMS * PEAK_ROUNDS / best;
+}
+
+static double read_rate(const void *p, int64_t n)
+{
+    double best = 1e30;
+    for (int i = 0; i < PEAK_TRIES; i++) {
+        double start = now();
+        peak_read(p, n);
+        double took = now() - start;
+        best = took < best ? took : best;
+    }
+    return (double)n / best;
+}
+
+static void show_peak(const struct kernel_case *c, double flops, double seconds)
+{
+    const struct sp_gemm_args *g = (const void *)c->args;
+    if (!(sp_cpu_features() & SP_CPU_AVX2) || sp_formats[g->b_format].block == 1)
+        return;
+    const int64_t bytes = sp_format_bytes((enum sp_format)g->b_format, g->n * g->k);
+    if (g->m == 1) {
+        double read = read_rate(g->b, bytes);
+        printf("%-20s weights at %.2f GB/s, %.0f %% of a plain read (%.2f)\n", "", (double)bytes / seconds * 1e-9,
+               100 * (double)bytes / seconds / read, read * 1e-9);
+        return;
+    }
+    double few = peak_of(peak_few_bits, 32), words = peak_of(peak_words, 16), bytes_peak = peak_of(peak_bytes, 32);
+    printf("%-20s %.0f %% of products summed in 16 bits (%.0f GOP/s), %.0f %% of bytes summed in 32 (%.0f), %.0f %% of 16-bit products (%.0f)\n",
+           "", 100 * flops / seconds / few, few * 1e-9, 100 * flops / seconds / bytes_peak, bytes_peak * 1e-9,
+           100 * flops / seconds / words, words * 1e-9);
+}
+#endif
+
 static void bench(const struct kernel_cases *f, int number, void *scratch)
 {
     const struct sp_kernel *k = f->kernel;
@@ -77,6 +127,13 @@ static void bench(const struct kernel_cases *f, int number, void *scratch)
         if (seconds[i] > 0)
             printf("%-20s %-34s %9.3f ms %8.2f GFLOP/s %7.2f GB/s %7.1fx\n", k->rows[i].name, name, seconds[i] * 1e3,
                    flops / seconds[i] * 1e-9, bytes / seconds[i] * 1e-9, seconds[last] / seconds[i]);
+#if defined(__x86_64__)
+    for (int i = 0; i <= last && k == &sp_kernel_gemm; i++)
+        if (seconds[i] > 0 && strstr(k->rows[i].name, "bits")) {
+            show_peak(&c, flops, seconds[i]);
+            break;
+        }
+#endif
     fflush(stdout);
     case_clear(&c);
 }

@@ -19,7 +19,7 @@
 #define BITS_PASTE_(a, b) a##b
 #define BITS_PASTE(a, b) BITS_PASTE_(a, b)
 
-enum { R = 32 /* a run */, CHUNK = 8 /* runs */, WIDE = 8 /* columns a panel */, HIGH = 4 /* rows at once */ };
+enum { R = 32 /* a run */, CHUNK = 8 /* runs */, FEW = 4 /* rows read with the blocks as stored */ };
 
 /* Codes are 0..most with `minus` to subtract, or signed bytes (quads 1).  quads: how many sums of four codes in pairs
  * 16 bits hold.  halves: scales differ within a run. */
@@ -67,19 +67,23 @@ ALWAYS void sums_of(__m256i q, int *first, int *all)
     *all = *first + _mm_cvtsi128_si32(_mm256_extracti128_si256(v, 1));
 }
 
-static void to_bytes(int8_t *q, float *d, float *sum, float *half, const float *x, int64_t runs)
+/* The largest magnitude of a run. */
+ALWAYS float largest(const float *x)
 {
     const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
+    __m256 most = _mm256_setzero_ps();
+    for (int j = 0; j < 4; j++)
+        most = _mm256_max_ps(most, _mm256_and_ps(_mm256_loadu_ps(x + 8 * j), magnitude));
+    return most_of(most);
+}
+
+static void to_bytes(int8_t *q, float *d, float *sum, float *half, const float *x, int64_t runs)
+{
     for (int64_t i = 0; i < runs; i++, x += R, q += R) {
-        __m256 v[4], most = _mm256_setzero_ps();
+        float top = largest(x), step = top > 1e-30f ? 127 / top : 0;
         __m256i w[4];
-        for (int j = 0; j < 4; j++) {
-            v[j] = _mm256_loadu_ps(x + 8 * j);
-            most = _mm256_max_ps(most, _mm256_and_ps(v[j], magnitude));
-        }
-        float top = most_of(most), step = top > 1e-30f ? 127 / top : 0;
         for (int j = 0; j < 4; j++)
-            w[j] = _mm256_cvtps_epi32(_mm256_mul_ps(v[j], _mm256_set1_ps(step)));
+            w[j] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * j), _mm256_set1_ps(step)));
         __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(w[0], w[1]), _mm256_packs_epi32(w[2], w[3]));
         bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         _mm256_storeu_si256((__m256i *)(void *)q, bytes);
@@ -89,12 +93,6 @@ static void to_bytes(int8_t *q, float *d, float *sum, float *half, const float *
         sum[i] = d[i] * (float)all;
         half[i] = d[i] * (float)first;
     }
-}
-
-/* Bytes for a row in scratch. */
-static int64_t row_bytes(int64_t k)
-{
-    return k + k / R * 12;
 }
 
 struct rows { int8_t *q; float *d, *sum, *first; int64_t k, runs; };
@@ -191,11 +189,11 @@ ALWAYS float half_at(const uint8_t *p)
 /* f16 scales in front of eight blocks. */
 ALWAYS __m256 halves_of(const uint8_t *b, int bytes)
 {
-    uint16_t h[8];
+    short h[8];
     UNROLL
     for (int i = 0; i < 8; i++)
         memcpy(&h[i], b + i * bytes, 2);
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)h));
+    return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
 }
 
 /* Eight scales and eight offsets of 6 bits in 12 bytes, as bytes: scales, offsets. */
