@@ -219,6 +219,9 @@ static void fill_panel(const struct sp_gemm_args *g, void *panel, int64_t j, int
 
 /* ---- products ---- */
 
+/* Registers are for whole numbers: else compilers keep sums of a tile in them and send others to the stack. */
+#define SUMS_IN_MEMORY() __asm__ volatile("" : : : "memory")
+
 ALWAYS __m256i four_bytes(const void *p)
 {
     int32_t v;
@@ -268,6 +271,7 @@ ALWAYS void tile_bytes(float *sum, const struct b_bytes *b, const struct a_bytes
         UNROLL
         for (int h = 0; h < halves; h++) {
             __m256i part[TALL][2];
+            SUMS_IN_MEMORY();
             UNROLL
             for (int s = 0; s < words; s += quads)
                 quads_of(part, b, a, h * words + s, quads < words ? quads : words, s > 0);
@@ -292,6 +296,7 @@ static void tile_words(float *sum, const void *panel, const void *rows, int64_t 
     const struct a_words *a = rows;
     for (int64_t run = 0; run < runs; run++, b++, a++) {
         __m256i part[TALL][2];
+        SUMS_IN_MEMORY();
         UNROLL
         for (int r = 0; r < TALL; r++)
             part[r][0] = part[r][1] = _mm256_setzero_si256();
