@@ -7,7 +7,8 @@
  * rows of a be 16 bits as well.
  * SPDX-License-Identifier: Apache-2.0 */
 
-enum { K_MAX = 1 << 17, BYTES_MAX = SP_SCRATCH_MAX - (64 << 10), TASKS = 16, TASKS_A_THREAD = 3, TALL = 4, WIDE = 16, DEEP = 16, LEAST = 64 /* rows a task that is cut down */ };
+enum { K_MAX = 1 << 17, BYTES_MAX = SP_SCRATCH_MAX - (64 << 10), TASKS = 16, TASKS_A_THREAD = 3 };
+enum { TALL = 4 /* rows a tile */, WIDE = 16 /* columns a panel */, DEEP = 16 /* runs */, LEAST = 64 /* rows a task that is cut down */ };
 
 /* A run of four rows: four k (two of 16 bits) of each row side by side, scales, scale times the sum of each half (of
  * both, where halves share a scale). */
