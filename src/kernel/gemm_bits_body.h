@@ -2,14 +2,14 @@
  *
  * Rows of a become bytes with a scale for every 32 (the largest is 127), so that a product is one of bytes; what that
  * loses is below what the weights have lost.  Few rows (decoding) read the blocks as they are stored, once, bound by
- * memory.  More rows: see gemm_bits_tile.h.  A task does all of k for its columns.
+ * memory.  More rows: see gemm_bits_tile_body.h.  A task does all of k for its columns.
  *
  * Before inclusion: SP_BITS_ROW, the row's name; where one instruction adds products of four bytes to 32 bits,
  * SP_BITS_DOT(sum, unsigned bytes, signed bytes).  Elsewhere sums of codes below 64 stay in 16 bits for as long as
  * they cannot overflow, and bytes with a sign give it to the other factor (so that -128 counts as 128).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gemm_bits_vec.h"
-#include "gemm_bits_tile.h"
+#include "gemm_bits_tile_body.h"
 
 /* ---- few rows ---- */
 

@@ -1,4 +1,4 @@
-/* kernel/gemm_bits_tile.h - many rows of a by weights in blocks: tiles of 4 rows by 16 columns, for gemm_bits_body.h.
+/* kernel/gemm_bits_tile_body.h - many rows of a by weights in blocks: tiles of 4 rows by 16 columns, for gemm_bits_body.h.
  *
  * A task quantizes its rows once and lays four of them side by side; sixteen columns at a time are unpacked to a panel,
  * DEEP runs of k at a time so that it stays in the first cache while all rows pass by.  Of each tile eight sums live in
