@@ -13,6 +13,7 @@
 #include "model/model.h"
 #include "plan/ask.h"
 #include "step/step.h"
+#include "place.h"
 
 static struct sp_err err;
 static char path[] = "/tmp/sparsam-test-XXXXXX.gguf";
@@ -306,11 +307,7 @@ static char place[] = "/tmp/sparsam-test-XXXXXX";
 
 static const char *in(const char *name)
 {
-    static char buf[4][128];
-    static int i;
-    i = (i + 1) % 4;
-    snprintf(buf[i], sizeof buf[i], "%s/%s", place, name);
-    return buf[i];
+    return place_in(place, name);
 }
 
 struct drawn { struct sp_job job; unsigned char *region; };

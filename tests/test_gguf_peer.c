@@ -18,6 +18,7 @@
 #include "infer/infer.h"
 #include "model/model.h"
 #include "step/step.h"
+#include "place.h"
 
 #define OK(call)                                                                \
     do {                                                                        \
@@ -55,11 +56,7 @@ static char folder[] = "/tmp/sparsam-test-XXXXXX";
 
 static const char *in(const char *name)
 {
-    static char buf[4][128];
-    static int i;
-    i = (i + 1) % 4;
-    snprintf(buf[i], sizeof buf[i], "%s/%s", folder, name);
-    return buf[i];
+    return place_in(folder, name);
 }
 
 /* Matrices as training begins; vectors moved, so that a gain or bias in the wrong place shows. */

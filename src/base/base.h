@@ -116,6 +116,7 @@ const char *sp_show_energy(double joules, char *buf, size_t cap);
 const char *sp_show_mass(double grams, char *buf, size_t cap);
 const char *sp_show_number(double v, char *buf, size_t cap);   /* 124M, 3.2k, 65 */
 bool sp_utf8_valid(const char *s, size_t n);
+bool sp_ends_with(const char *s, const char *end);
 size_t sp_utf8_whole(const char *s, size_t n); /* longest prefix that ends on a character */
 
 #include "option.h"

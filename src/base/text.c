@@ -149,3 +149,9 @@ int sp_text_distance(const char *a, const char *b)
     }
     return row[m];
 }
+
+bool sp_ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcmp(s + n - m, end);
+}

@@ -9,15 +9,16 @@
 #include <math.h>
 #include <string.h>
 
+#include "../model/gguf.h"
 #include "bits.h"
 
-enum { ALIGN = 32, ROWS_SEEN = 512 };
+enum { ROWS_SEEN = 512 };
 
 static uint64_t stored_bytes(const struct sp_export_tensor *t, enum sp_format f)
 {
     struct sp_type type = t->type;
     type.format = f;
-    return ((uint64_t)sp_type_bytes(&type) + ALIGN - 1) / ALIGN * ALIGN;
+    return sp_gguf_aligned((uint64_t)sp_type_bytes(&type));
 }
 
 /* ---- the choice ---- */

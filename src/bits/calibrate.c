@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bits.h"
+#include "inner.h"
 
 struct calibrating {
     const struct sp_calibration *o;
@@ -119,25 +120,17 @@ static void put_targets(struct calibrating *k, int64_t window, const int32_t *dr
     }
 }
 
-static bool sound(const float *x, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)x[i];
-    return isfinite(sum);
-}
-
 /* In order of use, so that the first is where it began. */
 static enum sp_status check(const struct calibrating *k, struct sp_err *err)
 {
     for (int i = 0; i < k->taps.n; i++) {
         const struct sp_bits_tap *t = &k->taps.tap[i];
-        if (t->x2 && !sound(sp_live_state(&k->live, t->x2), t->cols))
+        if (t->x2 && !sp_bits_sound(sp_live_state(&k->live, t->x2), t->cols))
             return sp_fail(err, SP_DIVERGED, "what enters %s is no number, or one too large: the model's weights are damaged, or the text isn't for it", t->name);
     }
     for (int i = k->taps.n - 1; i >= 0; i--) {
         const struct sp_bits_tap *t = &k->taps.tap[i];
-        if (t->g2 && !sound(sp_live_state(&k->live, t->g2), t->rows))
+        if (t->g2 && !sp_bits_sound(sp_live_state(&k->live, t->g2), t->rows))
             return sp_fail(err, SP_DIVERGED, "the gradient of what %s puts out is no number, or one too large", t->name);
     }
     return SP_OK;

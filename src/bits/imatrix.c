@@ -13,7 +13,7 @@
 #include "bits.h"
 #include "../model/gguf.h"
 
-enum { NAME_MAX_ = 256, TEXT_MAX = 4096, ENTRIES_MAX = 1 << 20, COLS_MAX = 1 << 24, ALIGN = 32, SHOWN = 60 };
+enum { NAME_MAX_ = 256, TEXT_MAX = 4096, ENTRIES_MAX = 1 << 20, COLS_MAX = 1 << 24, SHOWN = 60 };
 
 static const char SUMS[] = ".in_sum2", COUNTS[] = ".counts";
 
@@ -296,22 +296,12 @@ static int by_name(const void *x, const void *y)
     return strcmp(((const struct named *)x)->name, ((const struct named *)y)->name);
 }
 
-static uint64_t padded(uint64_t n)
-{
-    return (n + ALIGN - 1) / ALIGN * ALIGN;
-}
-
 static void put_tensor(struct sp_text *t, const char *stem, const char *end, int64_t cols, uint64_t *at)
 {
     char name[NAME_MAX_ + 16];
+    struct sp_type type = SP_TYPE(SP_F32, 1, cols);
     snprintf(name, sizeof name, "%s%s", stem, end);
-    sp_gguf_add_text(t, name, strlen(name));
-    sp_gguf_add(t, 2, 4);
-    sp_gguf_add(t, (uint64_t)cols, 8);
-    sp_gguf_add(t, 1, 8);
-    sp_gguf_add(t, 0, 4);
-    sp_gguf_add(t, *at, 8);
-    *at += padded((uint64_t)cols * 4);
+    sp_gguf_put_tensor(t, name, &type, at);
 }
 
 static void put_keys(struct sp_text *t, const struct sp_bits_stats *s, uint64_t tensors)
@@ -322,18 +312,12 @@ static void put_keys(struct sp_text *t, const struct sp_bits_stats *s, uint64_t 
     sp_gguf_put_texts(&k, "imatrix.datasets", text.n ? 1 : 0, &text);
     sp_gguf_put_word(&k, "imatrix.chunk_count", (uint32_t)s->windows);
     sp_gguf_put_word(&k, "imatrix.chunk_size", (uint32_t)s->context);
-    sp_text_add(t, "GGUF", 4);
-    sp_gguf_add(t, 3, 4);
-    sp_gguf_add(t, tensors, 8);
-    sp_gguf_add(t, k.n, 8);
-    sp_text_add(t, k.text.at, k.text.n);
-    t->full |= k.text.full;
-    sp_text_clear(&k.text);
+    sp_gguf_put_head(t, tensors, &k);
 }
 
 static void pad(struct sp_text *t)
 {
-    while (t->n % ALIGN && !t->full)
+    while (t->n % SP_GGUF_ALIGN && !t->full)
         sp_text_add(t, "", 1);
 }
 

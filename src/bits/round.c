@@ -11,6 +11,7 @@
 #include "../cost/cost.h"
 #include "../kernel/kernel.h"
 #include "bits.h"
+#include "inner.h"
 
 enum { PANEL = SP_FORMAT_BLOCK_MAX, FACTOR_PANEL = 64, TASK_ROWS = 16, TRIES = 6 };
 
@@ -104,21 +105,13 @@ static void damped(const float *h, int64_t n, double by, float *a)
         a[i * n + i] = h[i * n + i] + (float)by;
 }
 
-static bool sound(const float *x, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += fabs((double)x[i]);
-    return isfinite(sum);
-}
-
 enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct sp_pool *pool, float *factor, struct sp_err *err)
 {
     double mean = 0;
     bool positive = false;
     for (int64_t i = 0; i < cols; i++)
         mean += (double)h[i * cols + i] / (double)cols;
-    if (!sound(h, cols * cols))
+    if (!sp_bits_sound(h, cols * cols))
         return sp_fail(err, SP_DIVERGED, "the mean square of a matrix's inputs holds what is no number: the model's weights are damaged, or the text isn't for it");
     float *minus = sp_alloc((size_t)(cols * FACTOR_PANEL) * sizeof *minus);
     if (!minus)
@@ -218,7 +211,7 @@ enum sp_status sp_bits_round(enum sp_format f, const float *w, int64_t rows, int
     struct walking k = { .f = f, .grid = sp_format_grid(f), .w = w, .importance = importance, .factor = factor, .to = to, .rows = rows, .cols = cols };
     if (!k.grid || cols % sp_formats[f].block)
         return sp_fail(err, SP_UNSUPPORTED, "rows of %lld numbers can't be rounded to %s with errors made up for", (long long)cols, sp_formats[f].name);
-    if (!sound(w, rows * cols))
+    if (!sp_bits_sound(w, rows * cols))
         return sp_fail(err, SP_DIVERGED, "a matrix to be rounded holds what is no number: the model's weights are damaged");
     k.goal = sp_alloc((size_t)(rows * cols) * sizeof(float));
     k.lost = sp_alloc((size_t)(rows * PANEL) * sizeof(float));

@@ -6,10 +6,10 @@
 
 static const char END_OF_TEXT[] = "<|endoftext|>";
 
-static void watch_progress(void *self, const struct sp_event *e)
+void work_show_step(void *progress, const struct sp_event *e)
 {
     if (e->kind == SP_EVENT_STEP)
-        sp_progress_show(self, (double)e->done, (double)e->total, NULL);
+        sp_progress_show(progress, (double)e->done, (double)e->total, NULL);
 }
 
 static enum sp_status read_all(struct sp_documents *d, const char *path, const struct sp_recipe_data *r, const struct verb_common *c, struct sp_err *err)
@@ -36,7 +36,7 @@ static enum sp_status make_tokenizer(struct work_text *t, const struct sp_recipe
         return st;
     }
     struct sp_progress bar;
-    struct sp_watch w = { watch_progress, &bar };
+    struct sp_watch w = { work_show_step, &bar };
     sp_progress_begin(&bar, "tokenizer", c->quiet || c->json);
     enum sp_status st = sp_bpe_train(&t->tokenizer, t->split.train, t->split.n_train, (int32_t)r->vocab, specials, 1, &w, err);
     sp_progress_end(&bar, "trained");

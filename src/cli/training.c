@@ -133,12 +133,6 @@ static void on_event(void *self, const struct sp_event *e)
         fprintf(stderr, "%sstep %lld: held-out loss %.4f%s\n", k->bar.live ? "\r" : "", (long long)e->done, e->loss, k->bar.live ? "\033[K" : "");
 }
 
-static void on_eval(void *self, const struct sp_event *e)
-{
-    if (e->kind == SP_EVENT_STEP)
-        sp_progress_show(self, (double)e->done, (double)e->total, NULL);
-}
-
 static enum sp_status begin_weights(struct work_training *w, struct sp_err *err)
 {
     const char *from = w->recipe.train.init;
@@ -161,7 +155,7 @@ static enum sp_status begin(struct work_training *w, struct sp_err *err)
 static enum sp_status judge(struct work_training *w, bool quiet, struct sp_err *err)
 {
     struct sp_progress bar;
-    struct sp_watch watch = { on_eval, &bar };
+    struct sp_watch watch = { work_show_step, &bar };
     if (!w->text.valid.n || w->learned.interrupted || sp_link_rank(w->link))
         return SP_OK;
     sp_progress_begin(&bar, "held-out text", quiet);

@@ -23,17 +23,11 @@ static const struct sp_option eval_options[] = {
 
 struct evaluating { const struct sp_machine *machine; struct sp_pool *pool; struct sp_weights weights; struct sp_job job; struct sp_live live; struct work_text text; struct sp_progress bar; };
 
-static void on_event(void *self, const struct sp_event *e)
-{
-    if (e->kind == SP_EVENT_STEP)
-        sp_progress_show(self, (double)e->done, (double)e->total, NULL);
-}
-
 static enum sp_status evaluate(struct evaluating *k, struct verb_call *call, struct sp_quality *q, struct sp_err *err)
 {
     const struct eval_options *o = call->options;
     char beside[4096] = "";
-    struct sp_watch watch = { on_event, &k->bar };
+    struct sp_watch watch = { work_show_step, &k->bar };
     TRY(sp_pool_new(&k->pool, k->machine->threads, err));
     TRY(sp_weights_open(&k->weights, call->operands[0], err));
     if (k->weights.gguf)

@@ -26,6 +26,8 @@ enum sp_status work_rates(const struct verb_common *c, const struct sp_machine *
 void work_rates_kept(const struct verb_common *c, const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates);
 
 /* ---- text.c: documents and tokens ---- */
+/* A watch function: shows how far a step is on the struct sp_progress that self is. */
+void work_show_step(void *progress, const struct sp_event *e);
 struct work_text {
     struct sp_documents documents, held_out;
     struct sp_split split;

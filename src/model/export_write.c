@@ -6,7 +6,7 @@
 #include "builder.h"
 #include "gguf.h"
 
-enum { TASK_NUMBERS = 1 << 16, TASKS = 32, TURNED_ROWS = 256, ALIGN = 32, NAME_BYTES_MAX = 63 };
+enum { TASK_NUMBERS = 1 << 16, TASKS = 32, TURNED_ROWS = 256, NAME_BYTES_MAX = 63 };
 
 static void tell(const struct sp_watch *w, int64_t done, int64_t total)
 {
@@ -56,13 +56,7 @@ static enum sp_status put_tensors(struct sp_text *t, const struct sp_export *e, 
         const struct sp_format_row *f = &sp_formats[x->type.format];
         if (!f->gguf || strlen(x->stored_name) > NAME_BYTES_MAX)
             return sp_fail(err, SP_UNSUPPORTED, "tensor %s can't stand as %s in GGUF", x->stored_name, f->name);
-        sp_gguf_add_text(t, x->stored_name, strlen(x->stored_name));
-        sp_gguf_add(t, (uint64_t)x->type.n, 4);
-        for (int d = x->type.n - 1; d >= 0; d--)
-            sp_gguf_add(t, (uint64_t)x->type.dim[d], 8);
-        sp_gguf_add(t, (uint64_t)f->gguf_type, 4);
-        sp_gguf_add(t, at, 8);
-        at = (at + (uint64_t)sp_type_bytes(&x->type) + ALIGN - 1) / ALIGN * ALIGN;
+        sp_gguf_put_tensor(t, x->stored_name, &x->type, &at);
     }
     return SP_OK;
 }
@@ -79,15 +73,10 @@ static enum sp_status make_header(struct sp_text *t, const struct sp_export *e, 
         sp_gguf_put_word(&k, "general.quantization_version", 2);
     sp_gguf_put_config(&k, &e->w->config, e->arch);
     enum sp_status st = sp_gguf_put_tokenizer(&k, &e->w->config, tokenizer, err);
-    sp_text_add(t, "GGUF", 4);
-    sp_gguf_add(t, 3, 4);
-    sp_gguf_add(t, (uint64_t)e->n, 8);
-    sp_gguf_add(t, k.n, 8);
-    sp_text_add(t, k.text.at, k.text.n);
+    sp_gguf_put_head(t, (uint64_t)e->n, &k);
     st = st ? st : put_tensors(t, e, err);
-    if (!st && (k.text.full || t->full))
+    if (!st && t->full)
         st = sp_fail(err, SP_NOMEM, "no memory for the header");
-    sp_text_clear(&k.text);
     return st;
 }
 
@@ -188,8 +177,8 @@ static enum sp_status write_any(struct writing *w, int i, struct sp_err *err)
 
 static enum sp_status pad(struct sp_out *o, uint64_t n, struct sp_err *err)
 {
-    static const char zeros[ALIGN];
-    return sp_out_write(o, zeros, (size_t)((ALIGN - n % ALIGN) % ALIGN), err);
+    static const char zeros[SP_GGUF_ALIGN];
+    return sp_out_write(o, zeros, (size_t)(sp_gguf_aligned(n) - n), err);
 }
 
 static enum sp_status write_parts(struct writing *w, const struct sp_text *header, const char *path, struct sp_err *err)
@@ -208,9 +197,9 @@ enum sp_status sp_export_file_bytes(const struct sp_export *e, const char *name,
 {
     struct sp_text header = { 0 };
     enum sp_status st = make_header(&header, e, name, tokenizer, err);
-    uint64_t n = (header.n + ALIGN - 1) / ALIGN * ALIGN;
+    uint64_t n = sp_gguf_aligned(header.n);
     for (int i = 0; i < e->n; i++)
-        n += ((uint64_t)sp_type_bytes(&e->tensor[i].type) + ALIGN - 1) / ALIGN * ALIGN;
+        n += sp_gguf_aligned((uint64_t)sp_type_bytes(&e->tensor[i].type));
     sp_text_clear(&header);
     if (!st)
         *out = n;

@@ -72,3 +72,27 @@ void sp_gguf_put_texts(struct sp_gguf_keys *k, const char *key, uint64_t n, cons
     for (uint64_t i = 0; i < n; i++)
         sp_gguf_add_text(&k->text, s[i].at, s[i].n);
 }
+
+/* ---- the header around them ---- */
+
+void sp_gguf_put_head(struct sp_text *t, uint64_t tensors, struct sp_gguf_keys *k)
+{
+    sp_text_add(t, "GGUF", 4);
+    sp_gguf_add(t, 3, 4);
+    sp_gguf_add(t, tensors, 8);
+    sp_gguf_add(t, k->n, 8);
+    sp_text_add(t, k->text.at, k->text.n);
+    t->full |= k->text.full;
+    sp_text_clear(&k->text);
+}
+
+void sp_gguf_put_tensor(struct sp_text *t, const char *name, const struct sp_type *type, uint64_t *at)
+{
+    sp_gguf_add_text(t, name, strlen(name));
+    sp_gguf_add(t, (uint64_t)type->n, 4);
+    for (int d = type->n - 1; d >= 0; d--)
+        sp_gguf_add(t, (uint64_t)type->dim[d], 8);
+    sp_gguf_add(t, (uint64_t)sp_formats[type->format].gguf_type, 4);
+    sp_gguf_add(t, *at, 8);
+    *at = sp_gguf_aligned(*at + (uint64_t)sp_type_bytes(type));
+}

@@ -114,12 +114,6 @@ static enum sp_status open_beside(struct sp_weights *w, const char *path, struct
     return list_tensors(w, err);
 }
 
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && !strcmp(s + n - m, end);
-}
-
 static enum sp_status open_any(struct sp_weights *w, const char *path, struct sp_err *err)
 {
     const char *slash = strrchr(path, '/');
@@ -130,11 +124,11 @@ static enum sp_status open_any(struct sp_weights *w, const char *path, struct sp
         return sp_fail(err, SP_NOMEM, "no memory for a path");
     if (folder)
         return open_folder(w, path, err);
-    if (ends(path, ".safetensors"))
+    if (sp_ends_with(path, ".safetensors"))
         return open_beside(w, path, err);
-    if (ends(path, ".bin"))
+    if (sp_ends_with(path, ".bin"))
         return sp_weights_open_bin(w, path, err);
-    if (ends(path, ".gguf"))
+    if (sp_ends_with(path, ".gguf"))
         return sp_weights_open_gguf(w, path, err);
     sp_fail(err, sp_is_file(path) ? SP_UNSUPPORTED : SP_MISSING, sp_is_file(path) ? "%s isn't a model" : "%s: no such file or folder", path);
     return sp_remedy(err, "a model is a Hugging Face folder, a .safetensors file with config.json beside it, a .gguf file, or a llama2.c .bin");
@@ -288,9 +282,9 @@ static bool expected_extra(const struct sp_weights *w, const char *name)
     static const char *const buffers[] = { ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq",
                                          "rope_freqs.weight" /* read with the configuration */ };
     for (size_t i = 0; i < SP_COUNT(buffers); i++)
-        if (ends(name, buffers[i]))
+        if (sp_ends_with(name, buffers[i]))
             return true;
-    return w->config.tied && ends(name, "lm_head.weight");
+    return w->config.tied && sp_ends_with(name, "lm_head.weight");
 }
 
 enum sp_status sp_weights_fill(const struct sp_weights *w, const struct sp_state *s, unsigned char *region, int *n_extra,

@@ -73,12 +73,6 @@ static bool method_adapts(int m)
     return m == SP_METHOD_LORA || m == SP_METHOD_QLORA || m == SP_METHOD_DORA;
 }
 
-static bool ends(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-    return n >= m && !strcmp(name + n - m, end);
-}
-
 static bool state_trained(const struct sp_walk *w, const char *name, int slot)
 {
     if (w->s->trains_outside && (slot == 0 || slot > w->layers) && w->a->task != SP_TASK_SERVE)
@@ -86,7 +80,7 @@ static bool state_trained(const struct sp_walk *w, const char *name, int slot)
     switch (w->a->method) {
     case SP_METHOD_FULL: return true;
     case SP_METHOD_FREEZE: return slot > w->layers - w->a->rank;
-    case SP_METHOD_BITFIT: return ends(name, ".bias");
+    case SP_METHOD_BITFIT: return sp_ends_with(name, ".bias");
     default: return false;
     }
 }

@@ -32,6 +32,8 @@ static enum sp_status build(const struct making *k, struct sp_build *b, struct s
     struct sp_graph *g = sp_graph_new();
     if (!g)
         return sp_fail(err, SP_NOMEM, "no memory for a graph");
+    b->stored_of = k->stored_of ? stored : NULL;
+    b->stored_self = k;
     enum sp_status st = sp_model_build(g, k->c, b, err);
     if (!st && k->hook && b->mode != SP_BUILD_LOAD)
         st = k->hook(g, k->self, err);
@@ -180,7 +182,7 @@ static enum sp_status make_serving(struct making *k, const struct sp_serve_shape
     static const char *const logits[] = { "logits" }, *const scored[] = { "loss", "nll" };
     int64_t most = larger(k->c->context, larger(s->cache, s->score_tokens)); /* one rotary table for all programs */
     struct sp_build b = { .mode = SP_BUILD_SERVE, .batch = s->batch, .tokens = 1, .cache = s->cache, .positions = most, .compute = s->compute,
-                          .stored = s->stored, .stored_of = s->stored_of ? stored : NULL, .stored_self = k, .cached = s->cached, .rings = s->rings };
+                          .stored = s->stored, .cached = s->cached, .rings = s->rings };
     TRY(simple(k, SP_RUN_DECODE, &b, logits, 1, err));
     if (s->prefill > 1) {
         b.tokens = s->prefill;
@@ -189,7 +191,7 @@ static enum sp_status make_serving(struct making *k, const struct sp_serve_shape
     }
     if (s->score_batch > 0 && s->score_tokens > 0) {
         b = (struct sp_build){ .mode = SP_BUILD_SCORE, .batch = s->score_batch, .tokens = s->score_tokens, .positions = most, .compute = s->compute,
-                               .stored = s->stored, .stored_of = s->stored_of ? stored : NULL, .stored_self = k };
+                               .stored = s->stored };
         TRY(simple(k, SP_RUN_SCORE, &b, scored, 2, err));
     }
     TRY(make_load(k, b, err));
@@ -216,7 +218,7 @@ enum sp_status sp_step_scoring(const struct sp_model_config *c, const struct sp_
     struct sp_job job = { .config = *c, .machine = *m, .serve = { .compute = s->compute, .stored = s->stored, .score_batch = s->batch, .score_tokens = s->tokens } };
     struct making k = { c, m, NULL, NULL, &job, sp_graph_new(), s->stored_of, s->stored_self };
     struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = s->batch, .tokens = s->tokens, .positions = c->context, .compute = s->compute, .stored = s->stored,
-                          .stored_of = s->stored_of ? stored : NULL, .stored_self = &k, .wanted = s->wanted };
+                          .wanted = s->wanted };
     if (!k.refresh)
         return sp_fail(err, SP_NOMEM, "no memory for a graph");
     enum sp_status st = simple(&k, SP_RUN_SCORE, &b, s->wanted ? logits : scored, s->wanted ? 1 : 2, err);
