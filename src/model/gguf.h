@@ -63,10 +63,10 @@ void sp_gguf_put_text(struct sp_gguf_keys *k, const char *key, const char *v);
 /* A list of n values, raw; bytes of all. */
 void sp_gguf_put_list(struct sp_gguf_keys *k, const char *key, enum sp_gguf_kind kind, uint64_t n, const void *at, size_t bytes);
 void sp_gguf_put_texts(struct sp_gguf_keys *k, const char *key, uint64_t n, const struct sp_slice *s);
-/* What a header begins with, its keys (which are cleared) included; then each tensor, dims fastest last, *at: where its data
- * begin, moved on by bytes to where the next ones do.  t->full: no memory. */
 enum { SP_GGUF_ALIGN = 32 };
 static inline uint64_t sp_gguf_aligned(uint64_t bytes) { return (bytes + SP_GGUF_ALIGN - 1) / SP_GGUF_ALIGN * SP_GGUF_ALIGN; }
+/* What a header begins with, its keys (which are cleared) included; then each tensor.  *at: where its data begin,
+ * moved on to where the next ones do.  t->full: no memory. */
 void sp_gguf_put_head(struct sp_text *t, uint64_t tensors, struct sp_gguf_keys *k);
 void sp_gguf_put_tensor(struct sp_text *t, const char *name, const struct sp_type *type, uint64_t *at);
 void sp_gguf_add(struct sp_text *t, uint64_t v, int bytes);           /* little-endian */
