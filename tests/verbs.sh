@@ -102,6 +102,9 @@ gives 2 quantize nowhere --bits 4.5 --calibrate a.txt --pure -o "$temp/x.gguf"; 
 gives 2 quantize nowhere --to q4_k_m --method importance -o "$temp/x.gguf"; says err "--calibrate FILE"
 gives 2 quantize nowhere --to q4_k_m --method compensate -o "$temp/x.gguf"; says err "--calibrate FILE"
 gives 2 quantize nowhere --to bf16 --method compensate --calibrate x -o "$temp/x"; says err "GGUF"
+gives 2 quantize nowhere --to q4_k_m --calibrate a.txt --imatrix b.gguf -o "$temp/x.gguf"; says err "give one"
+gives 2 quantize nowhere --to q4_k_m --save-imatrix b.gguf -o "$temp/x.gguf"; says err "--calibrate FILE"
+gives 2 quantize nowhere --to q4_k_m --imatrix b.gguf --method compensate -o "$temp/x.gguf"; says err "--calibrate FILE"
 gives 1 quantize nowhere --to q4_k_m -o "$temp/x.gguf"; says err "nowhere"
 awk 'BEGIN { srand(5); for (i = 0; i < 400; i++) { s = ""; for (k = 0; k < 12; k++) s = s sprintf("%c%c ", 97 + int(rand() * 9), 97 + i % 7); print s } }' >"$temp/words.txt"
 gives 0 train --data "$temp/words.txt" --tokenizer bpe --vocab 300 --layers 1 --width 64 --heads 2 --context 32 --batch 2 --steps 2 --threads 1 --quiet --out "$temp/tiny"
@@ -111,6 +114,16 @@ gives 1 quantize "$temp/tiny" --bits 1 --calibrate "$temp/words.txt" -o "$temp/x
 gives 1 quantize "$temp/tiny" --to q8_0 --calibrate "$temp/nowhere.txt" -o "$temp/x.gguf"; says err "nowhere.txt"
 gives 0 quantize "$temp/tiny" --to q8_0 --quiet -o "$temp/q8.gguf"; says out "times smaller"; says out "--text FILE"
 gives 0 quantize "$temp/tiny" --size 40% --calibrate "$temp/words.txt" --windows 8 --quiet --explain -o "$temp/b.gguf"; says out "KL divergence"; says out "share of the divergence"
+gives 0 quantize "$temp/tiny" --to q8_0 --calibrate "$temp/words.txt" --windows 8 --save-imatrix "$temp/i.gguf" --method importance --no-judge --quiet -o "$temp/b.gguf"
+gives 0 quantize "$temp/tiny" --to q8_0 --imatrix "$temp/i.gguf" --no-judge --quiet -o "$temp/c.gguf"; cmp -s "$temp/b.gguf" "$temp/c.gguf"; ok "importance from a file gives the bytes that its text gave" $?
+gives 1 quantize "$temp/tiny" --to q8_0 --imatrix "$temp/words.txt" --no-judge -o "$temp/x.gguf"; says err "words.txt"; says err "llama-imatrix"
+gives 2 run "$temp/tiny" --chat hello; says err "no chat template"
+gives 2 run "$temp/tiny" --system short hello; says err "--chat"
+gives 2 run "$temp/tiny" --chat --prompt-ids 1; says err "--prompt-ids"
+printf '%s' '{% if messages[0].role != "user" %}{{ raise_exception("nobody may say how") }}{% endif %}{{ messages[0].content }}' >"$temp/tiny/chat_template.jinja"
+gives 0 run "$temp/tiny" --chat --greedy --max-tokens 2 --json hello; says out '"schema": "sparsam.run/1"'; parses
+gives 2 run "$temp/tiny" --chat --system short hello; says err "nobody may say how"
+rm "$temp/tiny/chat_template.jinja"
 gives 0 quantize "$temp/tiny" --bits 20 --calibrate "$temp/words.txt" --windows 8 --json -o "$temp/b.gguf"; says out '"schema": "sparsam.quantize/1"'; says out '"kl_divergence_predicted"'; parses
 head -c 3000 "$temp/q8.gguf" >"$temp/cut.gguf"
 gives 1 quantize "$temp/cut.gguf" --to q4_0 -o "$temp/x.gguf"; says err "cut.gguf"

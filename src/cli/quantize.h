@@ -7,7 +7,7 @@
 
 enum quantize_method { QUANTIZE_BEST, QUANTIZE_NEAREST, QUANTIZE_IMPORTANCE, QUANTIZE_COMPENSATE };
 struct quantize_options {
-    const char *to, *embed, *size, *out, *tokenizer, *calibrate, *key;
+    const char *to, *embed, *size, *out, *tokenizer, *calibrate, *key, *imatrix, *save_imatrix;
     struct sp_option_list texts;
     double bits;
     int64_t windows;
@@ -38,7 +38,7 @@ struct quantizing {
     struct quantize_speed speed_before, speed_after;
 };
 
-/* quantize_choose.c: windows and importance from --calibrate; formats by --to, --size or --bits. */
+/* quantize_choose.c: windows and importance from --calibrate, or importance from --imatrix; formats by --to, --size or --bits. */
 enum sp_status quantize_check(const struct quantize_options *o, bool gguf, struct sp_err *err);
 enum sp_status quantize_calibrate(struct quantizing *q, const struct verb_call *call, struct sp_err *err);
 enum sp_status quantize_choose(struct quantizing *q, const struct verb_call *call, const char *name, struct sp_err *err);

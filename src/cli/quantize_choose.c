@@ -12,12 +12,6 @@ enum { FORMAT_NAMES_MAX = 256, CONTEXT = 512, MEASURED_WINDOWS = 8, MEASURED_BAT
 
 static const double DAMP = 0.01; /* of the mean square of inputs; as GPTQ has it */
 
-static void on_event(void *self, const struct sp_event *e)
-{
-    if (e->kind == SP_EVENT_STEP)
-        sp_progress_show(self, (double)e->done, (double)e->total, NULL);
-}
-
 /* ---- options that go together ---- */
 
 enum sp_status quantize_check(const struct quantize_options *o, bool gguf, struct sp_err *err)
@@ -37,11 +31,17 @@ enum sp_status quantize_check(const struct quantize_options *o, bool gguf, struc
     }
     if (budget && (o->embed || o->pure))
         return sp_fail(err, SP_USAGE, "--%s says a format, the budget chooses them all", o->embed ? "embed" : "pure");
+    if (o->calibrate && o->imatrix)
+        return sp_fail(err, SP_USAGE, "--calibrate and --imatrix both say which inputs matter: give one");
+    if (o->save_imatrix && !o->calibrate) {
+        sp_fail(err, SP_USAGE, "--save-imatrix writes what --calibrate finds");
+        return sp_remedy(err, "--calibrate FILE");
+    }
     if (o->method == QUANTIZE_COMPENSATE && !gguf)
         return sp_fail(err, SP_USAGE, "errors are made up for in formats of a GGUF file: -o NAME.gguf");
-    if (o->method >= QUANTIZE_IMPORTANCE && !o->calibrate) {
+    if ((o->method == QUANTIZE_IMPORTANCE && !o->calibrate && !o->imatrix) || (o->method == QUANTIZE_COMPENSATE && !o->calibrate)) {
         sp_fail(err, SP_USAGE, "importance is measured on a text");
-        return sp_remedy(err, "--calibrate FILE");
+        return sp_remedy(err, "--calibrate FILE%s", o->method == QUANTIZE_IMPORTANCE ? ", or --imatrix FILE" : "");
     }
     return SP_OK;
 }
@@ -68,30 +68,44 @@ static enum sp_status make_windows(struct quantizing *q, const struct quantize_o
     return sp_remedy(err, "a longer text: some hundred windows are usual");
 }
 
-enum sp_status quantize_calibrate(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
+static enum sp_status make_importance(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
 {
     const struct quantize_options *o = call->options;
-    struct sp_watch watch = { on_event, &q->bar };
+    struct sp_watch watch = { work_show_step, &q->bar };
     struct sp_calibration how = { .what = SP_BITS_X2, .text = o->calibrate };
-    if (!o->calibrate)
+    if (o->imatrix)
+        return sp_imatrix_read(&q->stats, o->imatrix, &q->weights, err);
+    if (o->method == QUANTIZE_NEAREST && !o->save_imatrix)
         return SP_OK;
-    TRY(make_windows(q, o, err));
     sp_progress_begin(&q->bar, "calibrating", call->common.quiet || call->common.json);
     enum sp_status st = sp_bits_calibrate(&q->weights, &q->calibrating, &how, &q->machine, q->pool, &watch, &q->stats, err);
     sp_progress_end(&q->bar, st ? "stopped" : "done");
-    for (int i = 0; !st && i < q->export.n && o->method != QUANTIZE_NEAREST; i++) {
+    return !st && o->save_imatrix ? sp_imatrix_write(&q->stats, &q->weights, o->save_imatrix, err) : st;
+}
+
+enum sp_status quantize_calibrate(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
+{
+    const struct quantize_options *o = call->options;
+    if (!o->calibrate && !o->imatrix)
+        return SP_OK;
+    if (o->calibrate)
+        TRY(make_windows(q, o, err));
+    TRY(make_importance(q, call, err));
+    if (o->method == QUANTIZE_NEAREST)
+        return SP_OK;
+    for (int i = 0; i < q->export.n; i++) {
         struct sp_export_tensor *t = &q->export.tensor[i];
         const struct sp_bits_matrix *m = sp_bits_find(&q->stats, t->name);
         if (m && t->matrix && m->cols == t->type.dim[t->type.n - 1])
             t->importance = m->x2;
     }
-    if (o->method == QUANTIZE_COMPENSATE || (o->method == QUANTIZE_BEST && q->export.arch)) {
+    if (o->method == QUANTIZE_COMPENSATE || (o->method == QUANTIZE_BEST && o->calibrate && q->export.arch)) {
         q->rounding = (struct sp_bits_rounding){ .known = &q->stats, .windows = q->calibrating, .machine = &q->machine, .pool = q->pool, .damp = DAMP,
                                                 .one_pass = o->method == QUANTIZE_BEST };
         q->export.round = sp_bits_round_tensor;
         q->export.rounding = &q->rounding;
     }
-    return st;
+    return SP_OK;
 }
 
 /* ---- formats by name ---- */
@@ -125,7 +139,7 @@ static enum sp_status by_name(struct quantizing *q, const struct quantize_option
     enum sp_format all = SP_F32, embed;
     bool gguf = q->export.arch != NULL, mix = gguf && o->to && !o->pure && sp_bits_mix_is(o->to);
     if (mix)
-        TRY(sp_bits_mix(&q->export, o->to, q->stats.n > 0, err));
+        TRY(sp_bits_mix(&q->export, o->to, q->stats.n > 0 && o->method != QUANTIZE_NEAREST, err));
     else if (o->to)
         TRY(format_named("to", o->to, gguf, &all, err));
     embed = all;
@@ -174,7 +188,7 @@ static enum sp_status start(struct quantizing *q, struct measured *m, int64_t ba
 static enum sp_status candidates(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
 {
     struct measured m = { 0 };
-    struct sp_watch watch = { on_event, &q->bar };
+    struct sp_watch watch = { work_show_step, &q->bar };
     struct sp_windows some = q->calibrating;
     some.n = some.n < MEASURED_WINDOWS ? some.n : MEASURED_WINDOWS;
     q->choices = sp_zalloc((size_t)q->export.n + 1, sizeof *q->choices);

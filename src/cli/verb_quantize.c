@@ -1,8 +1,8 @@
 /* cli/verb_quantize.c - store a model in fewer bits, or in another form: tensor by
- * tensor, rounded to nearest, with a table of what became smaller.
+ * tensor, with a table of what became smaller.
  *
  * Both verbs are one: `export` keeps the numbers as they are stored, `quantize` is told
- * what to store them in.
+ * what to store them in, and on what text to find out how.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include <strings.h>
@@ -33,7 +33,11 @@ static const struct sp_option quantize_options[] = {
       .help = "a text that tells which inputs of a matrix matter" },
     { .name = "windows", .key = "quantize.windows", .kind = SP_OPT_INT, .at = AT(windows), .min = 1, .max = 1e6, .fallback = 400, .help = "of the text that calibrate" },
     { .name = "text-key", .key = "quantize.text_key", .kind = SP_OPT_TEXT, .at = AT(key), .fallback_text = "text", .help = "key of the text in .jsonl" },
-    { .name = "method", .key = "quantize.method", .kind = SP_OPT_CHOICE, .at = AT(method), .choices = methods, .help = "how numbers are rounded (best: the last of these that the model and --calibrate allow): nearest with a searched scale, errors weighted by importance, or also made up for by later numbers of the row" },
+    { .name = "imatrix", .key = "quantize.imatrix", .kind = SP_OPT_TEXT, .at = AT(imatrix), .unit = "FILE", .help = "importance from llama.cpp's file instead of from a text" },
+    { .name = "save-imatrix", .kind = SP_OPT_TEXT, .at = AT(save_imatrix), .unit = "FILE", .help = "write the importance found on --calibrate for llama-quantize" },
+    { .name = "method", .key = "quantize.method", .kind = SP_OPT_CHOICE, .at = AT(method), .choices = methods, 
+      .help = "how numbers are rounded (best: the last of these that the model, --calibrate and --imatrix allow): nearest with a searched scale, "
+              "errors weighted by importance, or also made up for by later numbers of the row" },
     { .name = "text", .letter = 't', .kind = SP_OPT_LIST, .at = AT(texts), .unit = "FILE",
       .help = "a text to compare with the original on; without it the end of the calibration text, which didn't calibrate" },
     { .name = "no-judge", .kind = SP_OPT_FLAG, .at = AT(no_judge), .help = "don't run both models to compare them" },
@@ -42,12 +46,6 @@ static const struct sp_option quantize_options[] = {
 #undef AT
 
 /* ---- the work ---- */
-
-static void on_event(void *self, const struct sp_event *e)
-{
-    if (e->kind == SP_EVENT_STEP)
-        sp_progress_show(self, (double)e->done, (double)e->total, NULL);
-}
 
 /* "models/judge/" is called judge, "a/b.gguf" b. */
 static const char *name_of(const char *path, char name[NAME_MAX_])
@@ -65,25 +63,19 @@ static const char *name_of(const char *path, char name[NAME_MAX_])
     return name;
 }
 
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && !strcmp(s + n - m, end);
-}
-
 static enum sp_status work(struct quantizing *q, struct verb_call *call, struct sp_err *err)
 {
     const struct quantize_options *o = call->options;
     const char *model = call->operands[0];
     char name[NAME_MAX_];
-    struct sp_watch watch = { on_event, &q->bar };
-    TRY(quantize_check(o, ends(o->out, ".gguf"), err));
+    struct sp_watch watch = { work_show_step, &q->bar };
+    TRY(quantize_check(o, sp_ends_with(o->out, ".gguf"), err));
     TRY(sp_pool_new(&q->pool, q->machine.threads, err));
     TRY(sp_weights_open(&q->weights, model, err));
     if (!o->tokenizer || strcmp(o->tokenizer, "none"))
         if (sp_weights_tokenizer(&q->weights, o->tokenizer, &q->tokenizer, err))
             return sp_remedy(err, "--tokenizer FILE names another, --tokenizer none goes without");
-    TRY(sp_export_begin(&q->export, &q->weights, ends(o->out, ".gguf"), err));
+    TRY(sp_export_begin(&q->export, &q->weights, sp_ends_with(o->out, ".gguf"), err));
     TRY(quantize_calibrate(q, call, err));
     TRY(quantize_choose(q, call, name_of(model, name), err));
     sp_progress_begin(&q->bar, "storing", call->common.quiet || call->common.json);
@@ -97,8 +89,9 @@ static enum sp_status work(struct quantizing *q, struct verb_call *call, struct 
 static json_t *recipe(const struct verb_call *call)
 {
     const struct quantize_options *o = call->options;
-    return json_pack("{s:s, s:{s:s?, s:s?, s:b, s:s?, s:f, s:s?, s:I, s:s, s:s?, s:s?}}", "model", call->operands[0], "quantize", "to", o->to, "embed", o->embed, "pure", (int)o->pure, "size", o->size, "bits", o->bits,
-                     "calibrate", o->calibrate, "windows", (json_int_t)o->windows, "method", methods[o->method], "out", o->out, "tokenizer",
+    return json_pack("{s:s, s:{s:s?, s:s?, s:b, s:s?, s:f, s:s?, s:s?, s:I, s:s, s:s?, s:s?}}", "model", call->operands[0], "quantize", "to", o->to, "embed", o->embed,
+                     "pure", (int)o->pure, "size", o->size, "bits", o->bits,
+                     "calibrate", o->calibrate, "imatrix", o->imatrix, "windows", (json_int_t)o->windows, "method", methods[o->method], "out", o->out, "tokenizer",
                      o->tokenizer);
 }
 
@@ -176,10 +169,11 @@ const struct verb sp_verb_quantize = {
     .name = "quantize",
     .help = "store a model in fewer bits",
     .operands = "MODEL", .operands_min = 1, .operands_max = 1,
-    .text = "MODEL is a Hugging Face folder, a GGUF file, or a llama2.c checkpoint. Matrices are\n"
-            "rounded to the nearest number of the format, a few rows at a time, so that memory stays\n"
-            "far below the model; vectors (norms, biases) stay as they are. Where rows don't divide\n"
-            "into a format's blocks, the next larger format that fits is taken.\n"
+    .text = "MODEL is a Hugging Face folder, a GGUF file, or a llama2.c checkpoint. Without a text,\n"
+            "matrices are rounded to the nearest number of the format, a few rows at a time, so that\n"
+            "memory stays far below the model. With --calibrate the model runs on the text, in 32-bit\n"
+            "numbers, and errors are put where they matter least. Vectors (norms, biases) stay as they\n"
+            "are. Where rows don't divide into a format's blocks, a format that fits is taken.\n"
             "\n"
             "  sparsam quantize model --to q4_k_m -o model.gguf\n"
             "  sparsam quantize model --to q4_0 --pure --embed q6_k -o model.gguf\n"

@@ -4,11 +4,13 @@
 
 #include "work.h"
 
-struct run_options { struct sp_recipe_serve serve; const char *prompt_ids, *tokenizer; bool logits; };
+struct run_options { struct sp_recipe_serve serve; const char *prompt_ids, *tokenizer, *system; bool chat, logits; };
 
 #define AT(field) offsetof(struct run_options, field)
 static const struct sp_option run_options[] = {
     { .name = "prompt-ids", .kind = SP_OPT_TEXT, .at = AT(prompt_ids), .group = "Prompt", .unit = "N,N,...", .help = "token numbers instead of text" },
+    { .name = "chat", .kind = SP_OPT_FLAG, .at = AT(chat), .help = "the prompt is what somebody says, put as the model's chat template wants it" },
+    { .name = "system", .kind = SP_OPT_TEXT, .at = AT(system), .unit = "TEXT", .help = "with --chat: how the model is to behave" },
     { .name = "tokenizer", .kind = SP_OPT_TEXT, .at = AT(tokenizer), .unit = "FILE", .help = "tokenizer.json, where it isn't beside the model" },
     { .name = "logits", .kind = SP_OPT_FLAG, .at = AT(logits), .help = "give the logits after the prompt" },
     { 0 },
@@ -32,9 +34,35 @@ static enum sp_status parse_ids(const char *s, struct sp_ids *ids, struct sp_err
     return ids->full ? sp_fail(err, SP_NOMEM, "no memory for the prompt") : SP_OK;
 }
 
+static bool say(json_t *messages, const char *role, const char *text, size_t n)
+{
+    return !json_array_append_new(messages, json_pack("{s:s, s:s%}", "role", role, "content", text, n));
+}
+
+/* What is said, as the model's own template puts it: it brings the beginning token itself. */
+static enum sp_status chat_prompt(struct sp_engine *e, const char *system, const struct sp_text *said, struct sp_ids *ids, struct sp_err *err)
+{
+    struct sp_template *t = NULL;
+    TRY(sp_weights_template(&e->weights, &t, err));
+    if (!t) {
+        sp_fail(err, SP_USAGE, "the model carries no chat template");
+        return sp_remedy(err, "without --chat the prompt is continued as a text");
+    }
+    json_t *messages = json_array();
+    bool ok = (!system || say(messages, "system", system, strlen(system))) && say(messages, "user", said->n ? said->at : "", said->n);
+    enum sp_status st = ok ? sp_template_tokens(t, e->tokenizer, messages, true, ids, err) : sp_fail(err, SP_USAGE, "what is said must be UTF-8 text");
+    json_decref(messages);
+    sp_template_free(t);
+    return st;
+}
+
 static enum sp_status make_prompt(struct sp_engine *e, const struct run_options *o, const struct verb_call *call, struct sp_ids *ids, struct sp_err *err)
 {
     struct sp_text text = { 0 };
+    if (o->chat && o->prompt_ids)
+        return sp_fail(err, SP_USAGE, "--chat puts what is said into tokens, --prompt-ids gives them: one of both");
+    if (o->system && !o->chat)
+        return sp_fail(err, SP_USAGE, "--system is said by a chat template: with --chat");
     if (o->prompt_ids)
         return parse_ids(o->prompt_ids, ids, err);
     if (!e->tokenizer) {
@@ -43,7 +71,8 @@ static enum sp_status make_prompt(struct sp_engine *e, const struct run_options 
     }
     for (int i = 1; i < call->n_operands; i++)
         sp_text_printf(&text, "%s%s", i > 1 ? " " : "", call->operands[i]);
-    enum sp_status st = sp_tokenizer_encode(e->tokenizer, text.at ? text.at : "", text.n, true, ids, err);
+    enum sp_status st = o->chat ? chat_prompt(e, o->system, &text, ids, err)
+                                : sp_tokenizer_encode(e->tokenizer, text.at ? text.at : "", text.n, true, ids, err);
     sp_text_clear(&text);
     int64_t begin = e->job.config.bos >= 0 ? e->job.config.bos : sp_tokenizer_eos(e->tokenizer);
     if (!st && !ids->n && begin >= 0)
@@ -189,6 +218,7 @@ const struct verb sp_verb_run = {
             "to standard output as it comes, the speed to standard error.\n"
             "\n"
             "  sparsam run model Once upon a time\n"
+            "  sparsam run model.gguf --chat Why is the sky blue?\n"
             "  sparsam run model --prompt-ids 1,403 --greedy --max-tokens 64\n",
     .sets = { { sp_recipe_serve_options, offsetof(struct run_options, serve) }, { run_options, 0 } },
     .options_bytes = sizeof(struct run_options),
