@@ -456,6 +456,31 @@ static void other_peoples_words(void **u)
     }
 }
 
+/* SmolLM3: every fourth layer has no rotary positions; the list must say what the interval does. */
+static void layers_that_stand_still(void **u)
+{
+    static const char text[] = "{\"model_type\":\"smollm3\",\"hidden_size\":64,\"num_hidden_layers\":4,\"num_attention_heads\":2,\"intermediate_size\":64,"
+                               "\"vocab_size\":96,\"no_rope_layers\":[1,1,1,%d]}";
+    (void)u;
+    for (int turns = 0; turns < 2; turns++) {
+        struct sp_model_config c;
+        char config[512];
+        json_t *j = NULL, *back;
+        snprintf(config, sizeof config, text, turns);
+        OK(sp_json_parse(&j, config, strlen(config), "a configuration", &err));
+        enum sp_status st = sp_model_config_parse(&c, j, &err);
+        json_decref(j);
+        assert_int_equal(st, turns ? SP_UNSUPPORTED : SP_OK);
+        if (st) {
+            assert_non_null(strstr(err.what, "layer 3"));
+            continue;
+        }
+        assert_non_null(back = sp_model_config_json(&c, SP_F32));
+        assert_int_equal(json_integer_value(json_object_get(back, "no_rope_layer_interval")), 4);
+        json_decref(back);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,7 +488,7 @@ int main(void)
         cmocka_unit_test(names_as_people_type_them), cmocka_unit_test(asking_by_name), cmocka_unit_test(own_rows_stand_first),
         cmocka_unit_test(caches_to_the_byte), cmocka_unit_test(arithmetic_is_that_of_the_matrices), cmocka_unit_test(latent_attention_by_hand),
         cmocka_unit_test(experts_that_are_read), cmocka_unit_test(counted_only_is_said), cmocka_unit_test(large_models_are_counted_at_once),
-        cmocka_unit_test(shared_configurations), cmocka_unit_test(other_peoples_words),
+        cmocka_unit_test(layers_that_stand_still), cmocka_unit_test(shared_configurations), cmocka_unit_test(other_peoples_words),
     };
     return cmocka_run_group_tests(tests, open_models, close_models);
 }

@@ -15,7 +15,8 @@ static sp_ref rotate(struct sp_builder *s, int i, sp_ref x, int64_t heads)
 {
     const struct sp_model_config *c = s->c;
     bool part = c->rotary != 0;
-    if (c->positions != SP_POSITIONS_ROTARY || s->g->status)
+    bool still = c->still_every && i % c->still_every == c->still_every - 1;
+    if (c->positions != SP_POSITIONS_ROTARY || still || s->g->status)
         return x;
     struct sp_attr attr = { .format = -1 };
     sp_ref in[3] = { part ? sp_builder_view(s, x, s->rows * heads, c->head_dim) : x, window_of(c, i) ? s->rope_local : s->rope, s->past };

@@ -158,6 +158,21 @@ static enum sp_status read_latent(struct sp_model_config *c, const json_t *j, st
     return SP_OK;
 }
 
+/* Layers whose queries and keys don't turn: the last of every so many; a list of layers (1: they turn) must say the same. */
+static enum sp_status read_still(struct sp_model_config *c, const json_t *j, struct sp_err *err)
+{
+    const json_t *list = json_object_get(j, "no_rope_layers");
+    if (!c->still_every)
+        return SP_OK;
+    TRY(sp_key_int(j, "no_rope_layer_interval", 1, LAYERS, c->still_every, &c->still_every, err));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if ((json_integer_value(json_array_get(list, i)) == 0) != ((int64_t)i % c->still_every == c->still_every - 1)) {
+            sp_fail(err, SP_UNSUPPORTED, "no_rope_layers: layer %zu isn't as no_rope_layer_interval %lld has it", i, (long long)c->still_every);
+            return sp_remedy(err, "only layers at equal distances without rotary positions are supported");
+        }
+    return SP_OK;
+}
+
 static enum sp_status read_attention(struct sp_model_config *c, const json_t *j, struct sp_err *err)
 {
     double scalar;
@@ -197,6 +212,7 @@ enum sp_status sp_decoder_read(struct sp_model_config *c, const json_t *j, struc
         j = text;
     TRY(read_shape(c, j, err));
     TRY(read_attention(c, j, err));
+    TRY(read_still(c, j, err));
     TRY(read_heads(c, j, err));
     TRY(read_ffn(c, j, err));
     TRY(sp_key_activation(c, j, err));
@@ -259,6 +275,8 @@ static int write_ways(const struct sp_model_config *c, const char *type, json_t 
     if (c->window > 0)
         bad |= json_object_set_new(j, "sliding_window", json_integer(c->window)) |
                (strncmp(type, "qwen", 4) ? 0 : json_object_set_new(j, "use_sliding_window", json_true()));
+    if (c->still_every)
+        bad |= json_object_set_new(j, "no_rope_layer_interval", json_integer(c->still_every));
     if (c->window_every)
         bad |= json_object_set_new(j, "sliding_window_pattern", json_integer(c->window_every));
     if (c->attn_scale > 0 && strcmp(type, "gpt_neo"))

@@ -10,7 +10,7 @@
 #include "builder.h"
 #include "gguf.h"
 
-enum { KEY_MAX = 128, FREQS_MAX = 4096 };
+enum { KEY_MAX = 128, FREQS_MAX = 4096, STILL_EVERY = 4 /* of smollm3: no key says it, its readers know it */ };
 
 /* pairs: rotary pairs side by side.  write: this program writes it. */
 static const struct arch { const char *gguf, *type; bool pairs, write; } archs[] = {
@@ -53,6 +53,8 @@ const char *sp_gguf_arch(const struct sp_model_config *c)
     const char *type = sp_model_type(c);
     if (c->family == SP_FAMILY_LLAMA && !c->kind && c->qkv_bias && !c->out_bias)
         type = "qwen2"; /* made by hand: as its config.json would say */
+    if (c->still_every && c->still_every != STILL_EVERY)
+        return NULL;
     for (size_t i = 0; i < SP_COUNT(archs); i++)
         if (archs[i].write && !strcmp(archs[i].type, type))
             return archs[i].gguf;

@@ -149,7 +149,7 @@ const char *sp_known_type(const char *type)
 {
     static const struct { const char *type, *known; } row[] = {
         { "RefinedWeb", "falcon" }, { "RefinedWebModel", "falcon" }, { "gemma3", "gemma3_text" }, { "llama4", "llama4_text" }, { "kimi_k2", "deepseek_v3" },
-        { "stablelm_epoch", "stablelm" }, { "phi-msft", "phi" }, { "mistral3", "mistral" }, { "smollm3", "llama" }, { "yi", "llama" },
+        { "stablelm_epoch", "stablelm" }, { "phi-msft", "phi" }, { "mistral3", "mistral" }, { "yi", "llama" },
     };
     for (size_t i = 0; i < SP_COUNT(row); i++)
         if (!strcmp(type, row[i].type))

@@ -60,6 +60,7 @@ struct sp_model_config {
     int64_t window_every;          /* every so many layers one without window; 0: none such   */
     int64_t window_at;             /* which of them that is, from 1; 0: the last              */
     double rope_local;             /* base in layers with a window; 0: the same               */
+    int64_t still_every;           /* every so many layers the last has no rotary positions; 0: none such */
     double attn_scale, attn_cap, logit_cap, embed_scale; /* 0: 1/sqrt(head_dim), none, none, 1 */
     int64_t experts, experts_used, expert_ffn, shared_ffn, dense_layers, expert_every; /* mixture; the first layers without; every so many with (0: all) */
     bool expert_bias, route_bias, shared_gate, sinks;

@@ -45,6 +45,7 @@ static const struct sp_kind llama_kinds[] = {
     { "gemma3_text", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", &around, { .context = 131072, .activation = SP_GELU, .head_dim = 256,
       .tied = true, .gain_one = true, .norm_at = SP_NORM_AROUND, .qk_norm = true, .window = 1024, .window_every = 6, .attn_scale = 0.0625,
       .rope_theta = 1e6, .rope_local = 1e4 } },
+    { "smollm3", "SmolLM3ForCausalLM", NULL, &plain, { .context = 32768, .activation = SP_SILU, .tied = true, .still_every = 4, .rope_theta = 2e6 } },
     { "phi3", "Phi3ForCausalLM", NULL, &fused, { .context = 4096, .activation = SP_SILU } },
     { "olmo", "OlmoForCausalLM", NULL, &plain, { .context = 2048, .activation = SP_SILU, .norm = SP_NORM_PLAIN } },
     { "olmo2", "Olmo2ForCausalLM", NULL, &around, { .context = 4096, .activation = SP_SILU, .norm_at = SP_NORM_BEHIND, .qk_norm_wide = true } },
