@@ -81,6 +81,11 @@ const char *sp_bits_mix_names(void);    /* "q2_k, q2_k_s, ..." */
 /* Sets the format of every matrix of a list for GGUF.  SP_USAGE when there is no such mix. */
 enum sp_status sp_bits_mix(struct sp_export *e, const char *name, bool importance, struct sp_err *err);
 
+/* size.c: the same by a mix's name, or (pure, or where there is no such mix) one format for all matrices. */
+enum sp_status sp_bits_named(struct sp_export *e, const char *to, bool pure, bool importance, struct sp_err *err);
+/* "45%" of whole, "300MB", "1.5GiB", or bytes. */
+enum sp_status sp_bits_parse_size(const char *s, uint64_t whole, uint64_t *out, struct sp_err *err);
+
 /* ======== budget.c: formats by tensor, so that a file is no larger than said =============
  * Of each tensor its candidates: bytes, and the loss (nats of divergence a token) foretold with that tensor alone so stored.
  * Losses add up as long as they are small; so the least sum within bytes is found one step of a tensor's lower convex hull

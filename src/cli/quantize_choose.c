@@ -2,7 +2,6 @@
  * formats by a name or under a budget.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -156,23 +155,6 @@ static enum sp_status by_name(struct quantizing *q, const struct quantize_option
 
 /* ---- formats under a budget ---- */
 
-/* "45%" of the original, "300MB", "1.5GiB", "12000000". */
-static enum sp_status parse_size(const char *s, uint64_t whole, uint64_t *out, struct sp_err *err)
-{
-    static const struct { const char *unit; double times; } units[] = { { "", 1 }, { "B", 1 }, { "kB", 1e3 }, { "MB", 1e6 }, { "GB", 1e9 }, { "KiB", 1024 },
-        { "MiB", 1048576 }, { "GiB", 1073741824 }, { "k", 1e3 }, { "M", 1e6 }, { "G", 1e9 } };
-    char *end;
-    double x = strtod(s, &end), times = !strcmp(end, "%") ? (double)whole / 100 : 0;
-    for (size_t i = 0; i < SP_COUNT(units); i++)
-        times = !strcasecmp(end, units[i].unit) ? units[i].times : times;
-    if (end == s || times <= 0 || !(x > 0) || x * times > 1e18) {
-        sp_fail(err, SP_USAGE, "--size %.40s is no size", s);
-        return sp_remedy(err, "45%%, 300MB, 1.5GiB, or bytes");
-    }
-    *out = (uint64_t)(x * times);
-    return SP_OK;
-}
-
 struct measured { struct sp_job job; struct sp_live live, base; };
 
 static enum sp_status start(struct quantizing *q, struct measured *m, int64_t batch, struct sp_err *err)
@@ -223,7 +205,7 @@ static enum sp_status by_budget(struct quantizing *q, const struct verb_call *ca
     const struct quantize_options *o = call->options;
     uint64_t target = (uint64_t)(o->bits * (double)q->parameters / 8), more;
     if (o->size)
-        TRY(parse_size(o->size, q->before, &target, err));
+        TRY(sp_bits_parse_size(o->size, q->before, &target, err));
     TRY(candidates(q, call, err));
     TRY(overhead(q, name, &more, err));
     TRY(sp_bits_choose(q->choices, q->export.n, target > more ? target - more : 0, err));

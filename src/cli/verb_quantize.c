@@ -9,8 +9,6 @@
 
 #include "quantize.h"
 
-enum { NAME_MAX_ = 128 };
-
 static const char *const methods[] = { "best", "nearest", "importance", "compensate", NULL };
 
 #define AT(field) offsetof(struct quantize_options, field)
@@ -47,27 +45,11 @@ static const struct sp_option quantize_options[] = {
 
 /* ---- the work ---- */
 
-/* "models/judge/" is called judge, "a/b.gguf" b. */
-static const char *name_of(const char *path, char name[NAME_MAX_])
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    size_t from = n;
-    while (from > 0 && path[from - 1] != '/')
-        from--;
-    snprintf(name, NAME_MAX_, "%.*s", (int)(n - from < NAME_MAX_ ? n - from : NAME_MAX_ - 1), path + from);
-    char *dot = strrchr(name, '.');
-    if (dot && (!strcmp(dot, ".gguf") || !strcmp(dot, ".bin") || !strcmp(dot, ".safetensors")))
-        *dot = 0;
-    return name;
-}
-
 static enum sp_status work(struct quantizing *q, struct verb_call *call, struct sp_err *err)
 {
     const struct quantize_options *o = call->options;
     const char *model = call->operands[0];
-    char name[NAME_MAX_];
+    char name[SP_EXPORT_NAME_MAX];
     struct sp_watch watch = { work_show_step, &q->bar };
     TRY(quantize_check(o, sp_ends_with(o->out, ".gguf"), err));
     TRY(sp_pool_new(&q->pool, q->machine.threads, err));
@@ -77,9 +59,9 @@ static enum sp_status work(struct quantizing *q, struct verb_call *call, struct 
             return sp_remedy(err, "--tokenizer FILE names another, --tokenizer none goes without");
     TRY(sp_export_begin(&q->export, &q->weights, sp_ends_with(o->out, ".gguf"), err));
     TRY(quantize_calibrate(q, call, err));
-    TRY(quantize_choose(q, call, name_of(model, name), err));
+    TRY(quantize_choose(q, call, sp_export_name(model, name), err));
     sp_progress_begin(&q->bar, "storing", call->common.quiet || call->common.json);
-    enum sp_status st = sp_export_write(&q->export, o->out, name_of(model, name), q->tokenizer, q->pool, &watch, err);
+    enum sp_status st = sp_export_write(&q->export, o->out, sp_export_name(model, name), q->tokenizer, q->pool, &watch, err);
     sp_progress_end(&q->bar, st ? "stopped" : "done");
     return st ? st : quantize_judge(q, call, err);
 }

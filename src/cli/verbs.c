@@ -6,7 +6,7 @@
 
 extern const struct verb sp_verb_demo, sp_verb_train, sp_verb_eval, sp_verb_run, sp_verb_measure, sp_verb_report, sp_verb_machine, sp_verb_techniques,
     sp_verb_plan_train, sp_verb_plan_finetune, sp_verb_plan_serve, sp_verb_plan_check, sp_verb_plan_article, sp_verb_plan_cap, sp_verb_plan_when;
-extern const struct verb sp_verb_plan_optimal, sp_verb_plan_fit;
+extern const struct verb sp_verb_plan_optimal, sp_verb_plan_fit, sp_verb_plan_quantize;
 extern const struct verb sp_verb_quantize, sp_verb_export;
 extern const struct verb sp_verb_plan_where, sp_verb_catalog_list, sp_verb_catalog_show, sp_verb_catalog_add;
 
@@ -26,6 +26,7 @@ const struct verb *const sp_verbs[] = {
     &sp_verb_plan_train,
     &sp_verb_plan_finetune,
     &sp_verb_plan_serve,
+    &sp_verb_plan_quantize,
     &sp_verb_plan_check,
     &sp_verb_plan_article,
     &sp_verb_plan_cap,

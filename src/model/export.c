@@ -19,7 +19,7 @@ static enum sp_status no_memory(struct sp_err *err)
 /* What is stored now, or, where the other form doesn't have that, f32. */
 static enum sp_format kept(const struct sp_export *e, const struct sp_export_tensor *t)
 {
-    enum sp_format f = sp_tensor_format(t->from);
+    enum sp_format f = e->planned ? SP_F16 : sp_tensor_format(t->from);
     bool has = f < SP_FORMATS && (e->arch ? sp_formats[f].gguf != NULL : sp_formats[f].safetensors != NULL);
     if (!has || (e->arch && !t->matrix))
         return SP_F32;
@@ -34,10 +34,10 @@ static enum sp_status list_one(struct sp_export *e, const char *name, const stru
     t->from = sp_weights_find(e->w, name);
     t->type = *type;
     t->matrix = type->n > 1;
-    if (!t->from)
+    if (!t->from && !e->planned)
         return sp_fail(err, SP_MISSING, "tensor %s is missing from the model's files", name);
-    bool same = t->from->n == type->n;
-    for (int i = 0; same && i < type->n; i++)
+    bool same = e->planned || t->from->n == type->n;
+    for (int i = 0; same && !e->planned && i < type->n; i++)
         same = t->from->dim[i] == type->dim[i];
     if (!same)
         return sp_fail(err, SP_SHAPE, "tensor %s isn't of the shape that the configuration wants", name);
@@ -80,14 +80,14 @@ static enum sp_status list_all(struct sp_export *e, const struct sp_graph *g, st
     return SP_OK;
 }
 
-enum sp_status sp_export_begin(struct sp_export *e, const struct sp_weights *w, bool gguf, struct sp_err *err)
+/* n: whose it is, and what form; its memory may hold something already. */
+static enum sp_status begin(struct sp_export n, bool gguf, struct sp_export *e, struct sp_err *err)
 {
-    struct sp_export n = { .w = w, .arch = gguf ? sp_gguf_arch(&w->config) : NULL };
     struct sp_build b = { .mode = SP_BUILD_SCORE, .batch = 1, .tokens = 1 };
-    if (gguf && !n.arch)
-        return sp_fail(err, SP_UNSUPPORTED, "a %s model can't be written as GGUF yet", sp_model_type(&w->config));
+    n.arch = gguf ? sp_gguf_arch(&n.w->config) : NULL;
     struct sp_graph *g = sp_graph_new();
-    enum sp_status st = sp_model_build(g, &w->config, &b, err);
+    enum sp_status st = gguf && !n.arch ? sp_fail(err, SP_UNSUPPORTED, "a %s model can't be written as GGUF yet", sp_model_type(&n.w->config))
+                                        : sp_model_build(g, &n.w->config, &b, err);
     st = st ? st : list_all(&n, g, err);
     sp_graph_free(g);
     if (st)
@@ -95,6 +95,22 @@ enum sp_status sp_export_begin(struct sp_export *e, const struct sp_weights *w, 
     else
         *e = n;
     return st;
+}
+
+enum sp_status sp_export_begin(struct sp_export *e, const struct sp_weights *w, bool gguf, struct sp_err *err)
+{
+    return begin((struct sp_export){ .w = w }, gguf, e, err);
+}
+
+enum sp_status sp_export_planned(struct sp_export *e, const struct sp_model_config *c, struct sp_err *err)
+{
+    struct sp_export n = { .planned = true };
+    struct sp_weights *w = sp_arena_take(&n.mem, sizeof *w); /* of a configuration, without tensors */
+    if (!w)
+        return no_memory(err);
+    *w = (struct sp_weights){ .config = *c };
+    n.w = w;
+    return begin(n, true, e, err);
 }
 
 void sp_export_clear(struct sp_export *e)
@@ -113,6 +129,21 @@ enum sp_format sp_export_fitting(const struct sp_export_tensor *t, enum sp_forma
     if (cols % sp_formats[f].block && smaller[f])
         f = smaller[f];
     return cols % sp_formats[f].block ? SP_F16 : f;
+}
+
+const char *sp_export_name(const char *path, char name[SP_EXPORT_NAME_MAX])
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    size_t from = n;
+    while (from > 0 && path[from - 1] != '/')
+        from--;
+    snprintf(name, SP_EXPORT_NAME_MAX, "%.*s", (int)(n - from < SP_EXPORT_NAME_MAX ? n - from : SP_EXPORT_NAME_MAX - 1), path + from);
+    char *dot = strrchr(name, '.');
+    if (dot && (!strcmp(dot, ".gguf") || !strcmp(dot, ".bin") || !strcmp(dot, ".safetensors")))
+        *dot = 0;
+    return name;
 }
 
 uint64_t sp_export_bytes(const struct sp_export *e)

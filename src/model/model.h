@@ -238,6 +238,7 @@ struct sp_export_tensor {
 struct sp_export {
     const struct sp_weights *w; const char *arch; /* GGUF's name of the architecture; NULL: a Hugging Face folder */
     int n; struct sp_export_tensor *tensor; struct sp_arena mem;
+    bool planned;                  /* of a configuration alone            */
     /* Asked before a tensor is written to GGUF: *at = all its bytes, good until the next call; NULL: its rows are
      * made as ever.  round NULL: never asked. */
     enum sp_status (*round)(void *self, const struct sp_export *e, int tensor, const void **at, struct sp_err *err);
@@ -245,10 +246,15 @@ struct sp_export {
 };
 /* gguf: a GGUF file, else a folder.  Every format is what the model has stored, where the other form has it too. */
 enum sp_status sp_export_begin(struct sp_export *e, const struct sp_weights *w, bool gguf, struct sp_err *err);
+/* The list of a model that there is no file of, for GGUF: to choose formats in and to count bytes; matrices are f16. */
+enum sp_status sp_export_planned(struct sp_export *e, const struct sp_model_config *c, struct sp_err *err);
 void sp_export_clear(struct sp_export *e);
 /* What a tensor can take in place of f, whose blocks its rows may not divide into. */
 enum sp_format sp_export_fitting(const struct sp_export_tensor *t, enum sp_format f);
 uint64_t sp_export_bytes(const struct sp_export *e);    /* of all tensors */
+/* What a model is called by the path that it is read from: "models/judge/" judge, "a/b.gguf" b. */
+enum { SP_EXPORT_NAME_MAX = 128 };
+const char *sp_export_name(const char *path, char name[SP_EXPORT_NAME_MAX]);
 /* Of a GGUF file, to the byte. */
 enum sp_status sp_export_file_bytes(const struct sp_export *e, const char *name, const struct sp_tokenizer *tokenizer, uint64_t *out, struct sp_err *err);
 /* Rows [first, first + n), in t's format where f is that, else in f. */

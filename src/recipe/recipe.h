@@ -43,6 +43,7 @@ struct sp_recipe_serve {
     double temperature, top_p, min_p, repeat_penalty;
     bool greedy, ignore_eos;
     int compute, cached;                      /* enum sp_compute, enum sp_cached              */
+    double bits;                              /* of a stored weight, the file all in all; set by the technique quantize; 0: as the model's files have it */
 };
 struct sp_recipe_place {
     int64_t threads; const char *zone, *currency;
