@@ -12,6 +12,8 @@
 #include "work.h"
 
 enum { ROWS_MAX = SP_OPTION_LIST_MAX + 3, NAME_MAX_ = 48 };
+#define OFF 1.3                    /* a measured rate is taken to be so far off at most, for all formats: other rows, other work */
+#define PROCESS_BYTES 12e6         /* as in plan/here.c */
 
 struct plan_quantize_options {
     struct sp_option_list to;
@@ -39,7 +41,13 @@ static const struct sp_option quantize_options[] = {
 #undef AT
 
 struct row { char name[NAME_MAX_]; bool exact; double bits; struct sp_planned plan; struct sp_explain explain; };
-struct asked { const struct plan_quantize_options *o; struct sp_ask ask; bool files, here; int n; struct row row[ROWS_MAX]; };
+struct asked {
+    const struct plan_quantize_options *o;
+    struct sp_ask ask;
+    bool files, here;
+    double bytes_per_s, flops_per_s, flops_per_s_16; /* measured on this machine; 0: not */
+    int n; struct row row[ROWS_MAX];
+};
 
 /* ---- the question ---- */
 
@@ -97,6 +105,16 @@ static enum sp_status bits_now(struct asked *q, double *bits, struct sp_err *err
     return SP_OK;
 }
 
+static enum sp_status measure(struct asked *q, const struct verb_call *call, struct sp_err *err)
+{
+    struct sp_rates rates = { 0 };
+    work_rates_kept(&call->common, &q->ask.machine, SP_BF16, &rates);
+    for (int i = 0; i < rates.n; i++)
+        if (!strncmp(rates.at[i].row, "gemm", 4))
+            q->flops_per_s_16 = fmax(q->flops_per_s_16, rates.at[i].flops_per_s);
+    return work_rates_bits(&q->ask.machine, &q->bytes_per_s, &q->flops_per_s, err);
+}
+
 /* This machine's processor is planned as one of the catalogue is, by its threads; its power is that of this machine. */
 static enum sp_status find_place(struct asked *q, const struct verb_call *call, const struct sp_catalog *facts, struct sp_err *err)
 {
@@ -106,7 +124,37 @@ static enum sp_status find_place(struct asked *q, const struct verb_call *call, 
     if (!q->here)
         return sp_catalog_place(facts, q->o->on, m, err);
     snprintf(m->device.name, sizeof m->device.name, "%.63s", m->cpu[0] ? m->cpu : "this machine");
-    return SP_OK;
+    return measure(q, call, err);
+}
+
+static struct sp_figure about(double v)
+{
+    return sp_range(v / OFF, v, v * OFF, SP_HOW_METER);
+}
+
+/* On this machine what was measured stands in place of what published runs taught, and the program's memory is its own. */
+static void as_here(const struct asked *q, struct row *r)
+{
+    struct sp_serve_plan *s = &r->plan.serve;
+    struct sp_cost *c = &r->plan.cost;
+    double flops = r->bits < 16 ? q->flops_per_s : q->flops_per_s_16;
+    if (q->bytes_per_s > 0)
+        s->user_tokens_s = about(1 / fmax(s->bytes_token / q->bytes_per_s, flops > 0 ? s->flops_token / flops : 0));
+    if (flops > 0)
+        s->prefill_tokens_s = about(flops / s->flops_token);
+    double prompt = (double)q->ask.prompt / (double)q->ask.generate; /* tokens of a prompt for one of an answer */
+    struct sp_figure t = sp_range(1 / s->user_tokens_s.high + prompt / s->prefill_tokens_s.high, 1 / s->user_tokens_s.likely + prompt / s->prefill_tokens_s.likely,
+                 1 / s->user_tokens_s.low + prompt / s->prefill_tokens_s.low, s->prefill_tokens_s.how > s->user_tokens_s.how ? s->prefill_tokens_s.how : s->user_tokens_s.how);
+    c->time_s = sp_figure_scale(t, 1e6);
+    c->cpu_s = sp_figure_scale(c->time_s, q->ask.machine.threads);
+    c->energy_j = (struct sp_figure){ .how = SP_HOW_UNKNOWN };
+    c->memory[SP_MEM_PROGRAM] = sp_exact(PROCESS_BYTES, SP_HOW_ASSUMED);
+    r->plan.memory.device = (struct sp_figure){ 0 };
+    for (int i = 0; i < SP_MEM_KINDS; i++)
+        r->plan.memory.device = sp_figure_add(r->plan.memory.device, c->memory[i]);
+    c->memory_peak = r->plan.memory.device;
+    r->plan.fits = c->memory_peak.high <= (double)q->ask.machine.memory_bytes;
+    sp_cost_price(c, &q->ask.machine);
 }
 
 static enum sp_status plan_row(struct asked *q, struct sp_err *err)
@@ -116,12 +164,8 @@ static enum sp_status plan_row(struct asked *q, struct sp_err *err)
     struct sp_planned_with with = { .price_per_hour = -1, .count_given = true };
     a.bits = r->bits;
     TRY(sp_plan_answer(&a, &with, &r->plan, q->o->explain ? &r->explain : NULL, err));
-    if (q->here) {
-        struct sp_cost *c = &r->plan.cost;
-        c->cpu_s = sp_figure_scale(c->time_s, q->ask.machine.threads);
-        c->energy_j = (struct sp_figure){ .how = SP_HOW_UNKNOWN };
-        sp_cost_price(c, &q->ask.machine);
-    }
+    if (q->here)
+        as_here(q, r);
     q->n++;
     return SP_OK;
 }
@@ -209,8 +253,12 @@ static void table(const struct asked *q)
                joules(r) > 0 ? sp_show_energy(joules(r), e, sizeof e) : "?", joules(r) > 0 ? 100 * (1 - joules(r) / joules(&q->row[0])) : 0);
     }
     puts(q->files ? "\nBytes without ~ are those of the file that quantize writes." : "\nBytes (~) are without the vocabulary, which only the model's files tell.");
-    printf("Speeds: bytes over the memory's bandwidth, as %s of published runs reach it; energy: %s.\n", q->row[0].plan.serve.device_class,
-           sp_how_name(q->row[0].plan.cost.energy_j.how));
+    if (q->bytes_per_s > 0)
+        printf("Speeds: bytes and arithmetic at what products with blocks were just measured to do here, %s bytes/s and %s FLOP/s", sp_show_number(q->bytes_per_s, p, sizeof p),
+               sp_show_number(q->flops_per_s, t, sizeof t));
+    else
+        printf("Speeds: bytes over the memory's bandwidth and arithmetic, as a %s of published runs reaches it", q->row[0].plan.serve.device_class);
+    printf("; energy: %s.\n", sp_how_name(q->row[0].plan.cost.energy_j.how));
     puts("Quality isn't foretold: sparsam quantize measures it.");
 }
 

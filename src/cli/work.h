@@ -25,6 +25,9 @@ enum sp_status work_rates(const struct verb_common *c, const struct sp_machine *
 /* Only those kept; none is no error. */
 void work_rates_kept(const struct verb_common *c, const struct sp_machine *m, enum sp_format compute, struct sp_rates *rates);
 
+/* ---- rates_bits.c: products with weights in blocks, measured now; 0 where no row does them ---- */
+enum sp_status work_rates_bits(const struct sp_machine *m, double *bytes_per_s, double *flops_per_s, struct sp_err *err);
+
 /* ---- text.c: documents and tokens ---- */
 /* A watch function: shows how far a step is on the struct sp_progress that self is. */
 void work_show_step(void *progress, const struct sp_event *e);
