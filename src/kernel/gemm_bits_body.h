@@ -13,6 +13,9 @@
 
 /* ---- few rows ---- */
 
+/* Bytes asked for before they are needed: processors' own reading ahead ends with a page, and so would the stream. */
+enum { AHEAD = 2048, LINE = 64 };
+
 ALWAYS float total(__m256 v)
 {
     __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -36,6 +39,8 @@ ALWAYS __m256 products(__m256i code, __m256i a, bool is_signed)
 ALWAYS void dot_chunk(__m256 *sum, __m256 *rest, const uint8_t *b, const struct row *a, int64_t first, const int m, const int format)
 {
     const struct shape shape = shape_of(format);
+    for (int64_t i = 0; i < sp_stored_bytes(CHUNK * R, format); i += LINE)
+        _mm_prefetch((const char *)b + AHEAD + i, _MM_HINT_T0);
     const struct scales s = scales(b, format);
     __attribute__((aligned(32))) float d[4][2][CHUNK];
     UNROLL

@@ -9,6 +9,7 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 #if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed" /* below -O2 loops stay loops */
 #define UNROLL _Pragma("unroll")
 #else
 #define UNROLL _Pragma("GCC unroll 8")
