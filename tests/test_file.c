@@ -82,6 +82,42 @@ static enum sp_status sum_two(void *arg, struct sp_err *err)
     return sp_map_guard(m[1], sum, m[0], err); /* a fault of the outer file inside the inner guard */
 }
 
+/* Of the same test: the library takes the signal once, and each test of this framework takes it anew. */
+static void pages_lent(void)
+{
+    struct sp_err e = { 0 };
+    struct sp_map m = { 0 };
+    struct sp_block b;
+    static unsigned char big[1 << 16];
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (unsigned char)(i * 7 + i / 256);
+    put(in("onto"), big, sizeof big);
+    assert_int_equal(sp_map_open(&m, in("onto"), &e), SP_OK);
+    assert_int_equal(sp_block_reserve(&b, 4 * sizeof big, &e), SP_OK);
+    struct sp_lent *lent = sp_map_lend(b.at, b.bytes), *other = sp_map_lend(big, sizeof big);
+    assert_true(lent && other);
+    static const struct { size_t from, n, to; } cases[] = {
+        { 0, 65536, 0 }, { 100, 65000, 65536 + 100 }, { 5000, 100, 5000 }, { 5000, 9000, 77 /* another place in its page */ }, { 8192, 4096, 4096 }, { 65536, 0, 0 },
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        assert_int_equal(sp_map_onto(&m, cases[i].from, cases[i].n, b.at + cases[i].to, &e), SP_OK);
+        assert_memory_equal(b.at + cases[i].to, big + cases[i].from, cases[i].n);
+    }
+    assert_int_equal(sp_map_onto(&m, 65000, 1000, b.at, &e), SP_FORMAT);
+    assert_int_equal(sp_map_onto(&m, SIZE_MAX, 2, b.at, &e), SP_FORMAT);
+    b.at[65536 + 30000] ^= 1; /* the process's own from now on */
+    assert_int_equal(m.at[30000], big[30000]);
+    assert_false(lent->lost);
+    assert_int_equal(truncate(in("onto"), 4096), 0);
+    assert_int_equal(b.at[65536 + 60000], 0);
+    assert_true(lent->lost);
+    assert_false(other->lost);
+    sp_map_lend_end(lent);
+    sp_map_lend_end(other);
+    sp_block_free(&b);
+    sp_map_close(&m);
+}
+
 static void test_map(void **state)
 {
     (void)state;
@@ -120,6 +156,7 @@ static void test_map(void **state)
     assert_int_equal(m.bytes, 0);
     assert_int_equal(sp_map_copy(&m, 0, 0, to, &e), SP_OK);
     sp_map_close(&m);
+    pages_lent();
 }
 
 /* ---- writing ---- */

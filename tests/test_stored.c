@@ -242,6 +242,25 @@ static void scores_are_of_the_same_blocks(void **u)
     sp_weights_close(&w);
 }
 
+/* Weights are pages of their file, not copies; somebody makes it shorter: a sentence, and the process lives. */
+static void a_file_cut_while_in_use_is_told(void **u)
+{
+    struct sp_serve_shape shape = { .batch = 1, .prefill = 32, .cache = 64, .compute = SP_F32 };
+    struct sp_engine e;
+    struct sp_session s;
+    (void)u;
+    draw(models[0].config);
+    store(SP_Q8_0);
+    OK(sp_engine_open(&e, in("a.gguf"), NULL, &shape, &machine, pool, &err));
+    sp_session_begin(&s, &e);
+    OK(sp_session_feed(&s, prompt, 3, &err));
+    assert_int_equal(truncate(in("a.gguf"), 4096), 0);
+    assert_int_equal(sp_session_feed(&s, prompt, 1, &err), SP_IO);
+    assert_non_null(strstr(err.what, "shorter"));
+    sp_session_end(&s);
+    sp_engine_close(&e);
+}
+
 static void caches_take_fewer_bits(void **u)
 {
     static const struct { enum sp_format f; double share; } caches[] = { { SP_BF16, 0.00153 }, { SP_F16, 0.00019 }, { SP_Q8_0, BYTES }, { SP_Q4_0, HALF_BYTES } };
@@ -281,7 +300,9 @@ static int teardown(void **u)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(blocks_give_the_logits_of_their_numbers), cmocka_unit_test(scores_are_of_the_same_blocks),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_file_cut_while_in_use_is_told), /* first: the library takes the signal once, the framework in every test */
+                                        cmocka_unit_test(blocks_give_the_logits_of_their_numbers),
+                                        cmocka_unit_test(scores_are_of_the_same_blocks),
                                         cmocka_unit_test(caches_take_fewer_bits) };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

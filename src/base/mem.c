@@ -210,7 +210,7 @@ static unsigned char *block_map(size_t span)
     return p + head;
 }
 
-enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err)
+enum sp_status sp_block_reserve(struct sp_block *b, size_t bytes, struct sp_err *err)
 {
     char size[32];
     unsigned char *p = NULL;
@@ -222,11 +222,17 @@ enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err
                 sp_show_bytes((double)bytes, size, sizeof size), strerror(errno));
         return sp_remedy(err, "use a smaller batch, context or model");
     }
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < bytes; i += page)
-        ((volatile unsigned char *)p)[i] = 0;
     atomic_fetch_add_explicit(&n_live, 1, memory_order_relaxed);
     *b = (struct sp_block){ .at = p, .bytes = bytes };
+    return SP_OK;
+}
+
+enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err)
+{
+    TRY(sp_block_reserve(b, bytes, err));
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < bytes; i += page)
+        ((volatile unsigned char *)b->at)[i] = 0;
     return SP_OK;
 }
 

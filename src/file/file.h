@@ -9,13 +9,22 @@
 
 /* A file mapped read-only.  While a guard is open on this thread, a file that is
  * truncated underneath (SIGBUS) becomes an error instead of a dead process. */
-struct sp_map { const unsigned char *at; size_t bytes; char *path; };
+struct sp_map { const unsigned char *at; size_t bytes; char *path; int fd; };
 enum sp_status sp_map_open(struct sp_map *m, const char *path, struct sp_err *err);
 void sp_map_close(struct sp_map *m);
 /* Copies bytes [from, from+n) of the map; a truncated file gives SP_IO with the file's name. */
 enum sp_status sp_map_copy(const struct sp_map *m, size_t from, size_t n, void *to, struct sp_err *err);
 /* Bytes [from, from+n) aren't needed for now: their pages no longer count as this process's memory. */
 void sp_map_forget(const struct sp_map *m, size_t from, size_t n);
+/* Memory [to, to+n), of a mapping of the caller's, takes bytes [from, from+n) of the file without a copy: whole pages are
+ * the file's own until they are written; what is less than a page is copied, and everything where `to` doesn't
+ * stand in its page as `from` does. */
+enum sp_status sp_map_onto(const struct sp_map *m, size_t from, size_t n, void *to, struct sp_err *err);
+/* Such memory watched: a page that the file has no more, because somebody made it shorter, becomes zeros and `lost`
+ * true, in place of a dead process. */
+struct sp_lent { const unsigned char *at; size_t bytes; _Atomic bool lost; struct sp_lent *next; };
+struct sp_lent *sp_map_lend(const void *at, size_t bytes); /* NULL: no memory */
+void sp_map_lend_end(struct sp_lent *w);                     /* before the memory is unmapped; NULL is fine */
 /* Runs fn(arg) with faults inside the map turned into SP_IO. */
 enum sp_status sp_map_guard(const struct sp_map *m, enum sp_status (*fn)(void *arg, struct sp_err *err),
                             void *arg, struct sp_err *err);

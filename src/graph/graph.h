@@ -146,7 +146,13 @@ enum sp_status sp_graph_pack(struct sp_graph *user, struct sp_graph *refresh, co
 
 /* ---- lowering ---- */
 struct sp_state_entry { const char *name; enum sp_state_kind kind; struct sp_type type; int64_t at; bool trainable; };
-struct sp_state { int n, cap; struct sp_state_entry *entry; int64_t bytes; struct sp_arena mem; struct sp_name_map *names; };
+/* Where in a page an entry has to begin, so that pages of a file can take its place; below 0: anywhere. */
+typedef int64_t sp_phase_fn(const void *self, const char *name, const struct sp_type *type);
+enum { SP_STATE_PAGE = 4096 };
+struct sp_state {
+    int n, cap; struct sp_state_entry *entry; int64_t bytes; struct sp_arena mem; struct sp_name_map *names;
+    sp_phase_fn *phase_of; const void *phase_self; /* asked when an entry is added; NULL: nothing comes from pages */
+};
 void sp_state_clear(struct sp_state *s);
 const struct sp_state_entry *sp_state_find(const struct sp_state *s, const char *name);
 

@@ -49,12 +49,15 @@ enum sp_status sp_state_add(struct sp_state *s, const struct sp_node *n, int64_t
         return SP_OK;
     }
     TRY(room(s, err));
+    int64_t phase = s->phase_of ? s->phase_of(s->phase_self, n->name, &n->out[0]) : -1;
+    if (phase >= 0)
+        s->bytes += (phase - s->bytes) & (SP_STATE_PAGE - 1);
     char *name = sp_arena_printf(&s->mem, "%s", n->name);
     if (!name || !sp_names_put(s->names, name, s->n))
         return sp_fail(err, SP_NOMEM, "no memory for the state's names");
     s->entry[s->n++] = (struct sp_state_entry){ .name = name, .kind = n->state_kind, .type = n->out[0], .at = s->bytes,
                                                 .trainable = n->trainable };
     *at = s->bytes;
-    s->bytes += (sp_type_bytes(&n->out[0]) + ALIGN - 1) / ALIGN * ALIGN;
+    s->bytes = (s->bytes + sp_type_bytes(&n->out[0]) + ALIGN - 1) / ALIGN * ALIGN;
     return SP_OK;
 }

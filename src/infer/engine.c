@@ -9,6 +9,7 @@ static enum sp_status open_parts(struct sp_engine *e, const char *path, const ch
     TRY(sp_weights_tokenizer(&e->weights, tokenizer, &e->tokenizer, err));
     struct sp_serve_shape as_stored = *shape;
     as_stored.stored_of = sp_weights_stored;
+    as_stored.phase_of = sp_weights_phase;
     as_stored.stored_self = &e->weights;
     TRY(sp_step_serve(&e->weights.config, &as_stored, m, NULL, NULL, &e->job, err));
     TRY(sp_live_new(&e->live, &e->job, e->pool, false, err));

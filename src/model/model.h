@@ -209,6 +209,8 @@ enum sp_status sp_weights_template(const struct sp_weights *w, struct sp_templat
 const struct sp_tensor *sp_weights_find(const struct sp_weights *w, const char *name); /* with or without the prefix */
 /* The format a matrix has in the files, where products can take it, else f32: an sp_stored_fn (self: the weights). */
 enum sp_format sp_weights_stored(const void *weights, const char *name);
+/* An sp_phase_fn (self: the weights): large matrices whose bytes the state wants as they stand in the file. */
+int64_t sp_weights_phase(const void *weights, const char *name, const struct sp_type *type);
 /* Every SP_STATE_PARAM of the state, converted to its format; pages of the files that were read are let go.  A tensor missing or of another shape is an error
  * naming it; tensors nobody asked for are counted in *n_extra and the first is named in `extra` (both may be NULL). */
 enum sp_status sp_weights_fill(const struct sp_weights *w, const struct sp_state *s, unsigned char *region,

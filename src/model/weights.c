@@ -9,6 +9,7 @@
 #include "weights.h"
 
 enum { INDEX_BYTES_MAX = 64 << 20, SHARDS_MAX = 4096, READ_BYTES = 8 << 20 /* of a tensor at once */ };
+enum { PAGES_LEAST = 64 << 10 /* bytes of a tensor that is worth pages of its own */, ALIGN = 64 /* of plain numbers in the state */ };
 
 /* ---- opening ---- */
 
@@ -259,7 +260,18 @@ static enum sp_status wrong_shape(const struct sp_tensor *t, const struct sp_typ
     return SP_SHAPE;
 }
 
-static enum sp_status fill_one(const struct sp_weights *w, const struct sp_state_entry *e, unsigned char *region, bool *used, struct sp_err *err)
+int64_t sp_weights_phase(const void *weights, const char *name, const struct sp_type *type)
+{
+    const struct sp_tensor *t = sp_weights_find(weights, name);
+    const struct sp_layout *l = t ? &t->layout : NULL;
+    if (!t || !t->map || sp_tensor_format(t) != type->format || !same_shape(t, type) || l->rope_heads || l->groups || l->transposed || l->plus != 0 ||
+        t->bytes < PAGES_LEAST || (sp_formats[type->format].block == 1 && t->at % ALIGN))
+        return -1;
+    return (int64_t)(t->at % SP_STATE_PAGE);
+}
+
+static enum sp_status fill_one(const struct sp_weights *w, const struct sp_state_entry *e, unsigned char *region, bool by_pages, bool *used,
+                               struct sp_err *err)
 {
     int i = find(w, e->name);
     if (i < 0) {
@@ -273,6 +285,8 @@ static enum sp_status fill_one(const struct sp_weights *w, const struct sp_state
         want.dim[0] = e->type.dim[1], want.dim[1] = e->type.dim[0];
     if (!same_shape(w->tensor[i], &want))
         return wrong_shape(w->tensor[i], &want, err);
+    if (by_pages && !turned && sp_weights_phase(w, e->name, &e->type) >= 0)
+        return sp_map_onto(w->tensor[i]->map, w->tensor[i]->at, w->tensor[i]->bytes, region + e->at, err);
     return read_rows(w->tensor[i], turned, e, region + e->at, err);
 }
 
@@ -295,7 +309,7 @@ enum sp_status sp_weights_fill(const struct sp_weights *w, const struct sp_state
     int left = 0;
     for (int i = 0; !st && i < s->n; i++)
         if (s->entry[i].kind == SP_STATE_PARAM)
-            st = fill_one(w, &s->entry[i], region, used, err);
+            st = fill_one(w, &s->entry[i], region, s->phase_of != NULL, used, err);
     for (int i = 0; !st && i < w->n; i++)
         if (!used[i] && !expected_extra(w, w->tensor[i]->name) && !left++ && extra)
             *extra = w->tensor[i]->name;

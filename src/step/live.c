@@ -46,7 +46,13 @@ static enum sp_status make(struct sp_live *l, struct sp_pool *pool, bool profile
 {
     const struct sp_job *j = l->job;
     TRY(runnable(j, err));
-    TRY(sp_block_new(&l->state, (size_t)j->state.bytes + 64, err));
+    if (j->state.phase_of) {
+        TRY(sp_block_reserve(&l->state, (size_t)j->state.bytes + 64, err));
+        if (!(l->lent = sp_map_lend(l->state.at, l->state.bytes)))
+            return sp_fail(err, SP_NOMEM, "no memory to watch a file");
+    } else {
+        TRY(sp_block_new(&l->state, (size_t)j->state.bytes + 64, err));
+    }
     TRY(sp_block_new(&l->arena, (size_t)sp_job_arena_bytes(j) + 64, err));
     for (int i = 0; i < SP_RUNS; i++)
         if (j->has[i])
@@ -67,6 +73,7 @@ void sp_live_clear(struct sp_live *l)
 {
     for (int i = 0; i < SP_RUNS; i++)
         sp_exec_clear(&l->exec[i]);
+    sp_map_lend_end(l->lent);
     sp_block_free(&l->state);
     sp_block_free(&l->arena);
     *l = (struct sp_live){ 0 };

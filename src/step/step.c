@@ -204,6 +204,8 @@ enum sp_status sp_step_serve(const struct sp_model_config *c, const struct sp_se
     struct sp_job job = { .config = *c, .machine = *m, .serve = *s };
     struct making k = { c, m, hook, self, &job, sp_graph_new(), s->stored_of, s->stored_self };
     struct sp_serve_shape *t = &job.serve;
+    job.state.phase_of = s->phase_of;
+    job.state.phase_self = s->stored_self;
     t->batch = t->batch > 0 ? t->batch : 1;
     t->cache = t->cache > 0 ? t->cache : c->context;
     t->prefill = t->prefill > t->cache ? t->cache : t->prefill;

@@ -37,6 +37,8 @@ struct sp_serve_shape {
     enum sp_format compute, stored, cached;
     sp_stored_fn *stored_of; const void *stored_self; /* of each matrix; NULL: all are `stored`.  Blocks that no fast product
                                             takes on the machine become f32.  Called while the job is made. */
+    sp_phase_fn *phase_of;               /* of a param, asked of stored_self too; not NULL: weights stay pages of their files, see
+                                            sp_weights_phase */
     bool all_logits;                     /* of every row of a prefill chunk (tests, scoring of prompts) */
     bool rings;                          /* layers with a window keep no more than that: counted, not yet run */
     int64_t score_batch, score_tokens;   /* both > 0: a score program over the same weights */
@@ -91,6 +93,7 @@ int64_t sp_job_arena_bytes(const struct sp_job *j);
 struct sp_live {
     const struct sp_job *job;
     struct sp_block state, arena;
+    struct sp_lent *lent;                /* of a state with pages of files; lent->lost: a file became shorter, results are void */
     struct sp_exec exec[SP_RUNS];
 };
 enum sp_status sp_live_new(struct sp_live *l, const struct sp_job *j, struct sp_pool *pool, bool profile, struct sp_err *err);
