@@ -39,6 +39,9 @@ const struct grad_case grad_cases_elem[] = {
       { FILL_RANDOM, FILL_INDEX, FILL_FIXED, FILL_RANDOM }, { 0, 5 }, .attr = { NO_FORMAT } },
     { "xent, rows that don't count", &sp_op_xent, 2, { GRAD_F32(2, 3, 5), GRAD_I32(1, 3) }, { FILL_RANDOM, FILL_VALUE }, { 0, -1 },
       .attr = { NO_FORMAT } },
+    { "soft", &sp_op_soft, 2, { GRAD_F32(2, 3, 5), GRAD_F32(2, 3, 5) }, { FILL_RANDOM, FILL_FIXED }, .attr = { NO_FORMAT } },
+    { "soft, weighed, onto", &sp_op_soft, 4, { GRAD_F32(2, 3, 5), GRAD_F32(2, 3, 5), GRAD_F32(1, 3), GRAD_F32(1, 1) },
+      { FILL_RANDOM, FILL_FIXED, FILL_FIXED, FILL_RANDOM }, .attr = { NO_FORMAT } },
     { "mse", &sp_op_mse, 2, { GRAD_F32(2, 3, 5), GRAD_F32(2, 3, 5) }, .attr = { .f = { 0.5 }, NO_FORMAT } },
     { "mse, onto", &sp_op_mse, 3, { GRAD_F32(2, 3, 5), GRAD_F32(2, 3, 5), GRAD_F32(1, 1) }, .attr = { NO_FORMAT } },
 

@@ -129,6 +129,8 @@ enum sp_status sp_graph_recompute(struct sp_graph **g, enum sp_recompute which, 
 /* Language-model loss over chunks of at most `rows` rows of logits; x[M,C], w[V,C], targets i32[M], weights f32[M].
  * Gradients, when needed, are made chunk by chunk.  Returns the summed loss (scalar). */
 sp_ref sp_graph_lm_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights, int64_t rows, enum sp_format compute);
+/* The same against a teacher's logits [M,V]: the summed Kullback-Leibler divergence of this model from it. */
+sp_ref sp_graph_soft_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref teacher, sp_ref weights, int64_t rows, enum sp_format compute);
 /* Update program: clipped AdamW over every gradient of `micro`; inputs "lr", "max_norm", "step"; the norm before
  * clipping is value "clip:1".  decays NULL: matrices decay, vectors do not.
  * One of several ranks (ranks > 1) updates its sp_share_of every tensor and has the moments of that alone; the sum

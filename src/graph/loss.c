@@ -8,7 +8,7 @@
 #include "graph.h"
 #include "ops.h"
 
-struct head { sp_ref x, w, targets, weights, loss, dx, dw; enum sp_format compute; int64_t m, c, v; };
+struct head { bool soft; sp_ref x, w, targets /* soft: a teacher's logits */, weights, loss, dx, dw; enum sp_format compute; int64_t m, c, v; };
 
 static sp_ref rows_of(struct sp_graph *g, sp_ref x, int64_t row, int64_t n)
 {
@@ -30,7 +30,7 @@ static void chunk(struct sp_graph *g, struct head *h, int64_t row, int64_t n, bo
 {
     sp_ref x = whole ? h->x : rows_of(g, h->x, row, n);
     sp_ref logits = SP_ADD(g, &sp_op_matmul, NULL, (&(struct sp_attr){ .i = { 2 }, .format = SP_F32 }), x, h->w);
-    sp_ref loss = SP_ADD(g, &sp_op_xent, NULL, NULL, logits, whole ? h->targets : rows_of(g, h->targets, row, n),
+    sp_ref loss = SP_ADD(g, h->soft ? &sp_op_soft : &sp_op_xent, NULL, NULL, logits, whole ? h->targets : rows_of(g, h->targets, row, n),
                          whole ? h->weights : rows_of(g, h->weights, row, n), h->loss);
     h->loss = loss;
     if (!sp_graph_needs_grad(g, h->x) && !sp_graph_needs_grad(g, h->w))
@@ -48,9 +48,9 @@ static void chunk(struct sp_graph *g, struct head *h, int64_t row, int64_t n, bo
     g->part = SP_PART_FORWARD;
 }
 
-sp_ref sp_graph_lm_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights, int64_t rows, enum sp_format compute)
+static sp_ref chunks(struct sp_graph *g, bool soft, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights, int64_t rows, enum sp_format compute)
 {
-    struct head h = { .x = x, .w = w, .targets = targets, .weights = weights, .loss = SP_NONE, .dx = SP_NONE, .dw = SP_NONE,
+    struct head h = { .soft = soft, .x = x, .w = w, .targets = targets, .weights = weights, .loss = SP_NONE, .dx = SP_NONE, .dw = SP_NONE,
                       .compute = compute };
     if (g->status)
         return SP_NONE;
@@ -67,4 +67,14 @@ sp_ref sp_graph_lm_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref targets, 
     if (!sp_is(h.dx))
         in[1] = in[2] = SP_NONE;
     return sp_graph_add(g, &sp_op_given_grad, NULL, sp_is(h.dw) ? 5 : 3, in, NULL);
+}
+
+sp_ref sp_graph_lm_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref targets, sp_ref weights, int64_t rows, enum sp_format compute)
+{
+    return chunks(g, false, x, w, targets, weights, rows, compute);
+}
+
+sp_ref sp_graph_soft_loss(struct sp_graph *g, sp_ref x, sp_ref w, sp_ref teacher, sp_ref weights, int64_t rows, enum sp_format compute)
+{
+    return chunks(g, true, x, w, teacher, weights, rows, compute);
 }

@@ -31,6 +31,6 @@ enum { SP_ABSORB_HEADS, SP_ABSORB_FROM, SP_ABSORB_ROWS, SP_ABSORB_BACK };
 extern const struct sp_op sp_op_relu, sp_op_gelu, sp_op_gelu_erf, sp_op_silu, sp_op_tanh, sp_op_sigmoid, sp_op_exp,
     sp_op_log, sp_op_square, sp_op_sqrt, sp_op_neg, sp_op_unary_back, sp_op_add, sp_op_mul, sp_op_scale, sp_op_glu,
     sp_op_glu_back, sp_op_rmsnorm, sp_op_rmsnorm_back, sp_op_layernorm, sp_op_layernorm_back, sp_op_softmax,
-    sp_op_softmax_back, sp_op_xent, sp_op_embed, sp_op_embed_back, sp_op_dropout, sp_op_fill, sp_op_sum_rows,
+    sp_op_softmax_back, sp_op_xent, sp_op_soft, sp_op_embed, sp_op_embed_back, sp_op_dropout, sp_op_fill, sp_op_sum_rows,
     sp_op_sum, sp_op_sumsq, sp_op_clip, sp_op_adamw, sp_op_sgd, sp_op_mse, sp_op_given_grad;
 #endif

@@ -60,6 +60,9 @@ struct sp_xent_args {
     const void *x; const int32_t *target; const float *weight, *loss_acc; void *dx; float *nll, *loss;
     int64_t m, n; int32_t x_format, dx_format;
 };
+/* Per row: kl[m] = sum of p ln(p/q), p the softmax of the teacher's logits, q that of x; loss[1] = sum weight*kl (+ loss_acc);
+ * dx = weight*(q - p), may be NULL or alias x.  weight NULL: 1.  Phase 1 sums the loss. */
+struct sp_soft_args { const float *x, *teacher, *weight, *loss_acc; float *dx, *kl, *loss; int64_t m, n; };
 /* y[m,n] = table[ids[i], :] * scale; ids out of range give zeros. */
 struct sp_embed_args { const int32_t *ids; const void *table; void *y; int64_t m, n, rows; float scale; int32_t table_format, y_format; };
 /* dtable = acc + sum of dy rows by id; each task owns a range of columns. */

@@ -6,11 +6,13 @@
 #include "portable/norm.c"
 #include "portable/softmax.c"
 #include "portable/xent.c"
+#include "portable/soft.c"
 #include "portable/embed.c"
 
 SP_EMBED_TEXT(norm, "portable/norm.c")
 SP_EMBED_TEXT(softmax, "portable/softmax.c")
 SP_EMBED_TEXT(xent, "portable/xent.c")
+SP_EMBED_TEXT(soft, "portable/soft.c")
 SP_EMBED_TEXT(embed, "portable/embed.c")
 
 
@@ -205,6 +207,39 @@ const struct sp_kernel sp_kernel_xent = {
     .name = "xent", .help = "cross-entropy with its slope", .args_bytes = sizeof(struct sp_xent_args), .fields = xent_fields,
     .phases = 2, .tasks = xent_tasks, .rows = xent_rows,
     .source = SP_TEXT(xent), .function = "sp_xent_portable", .args_type = "struct sp_xent_args",
+};
+
+/* ---- soft ---- */
+
+SP_PORTABLE_ROW(soft)
+
+static int64_t soft_tasks(const void *args, int phase)
+{
+    const struct sp_soft_args *a = args;
+    return phase ? 1 : sp_blocks(a->m, 8);
+}
+
+static const struct sp_field soft_fields[] = {
+    SP_F(soft, x, IN, "const float *"),
+    SP_F(soft, teacher, IN, "const float *"),
+    SP_F(soft, weight, IN, "const float *"),
+    SP_F(soft, loss_acc, IN, "const float *"),
+    SP_F(soft, loss, OUT, "float *"),
+    SP_F(soft, dx, OUT, "float *"),
+    SP_F(soft, kl, OUT, "float *"),
+    SP_F(soft, m, I64, ""),
+    SP_F(soft, n, I64, ""),
+    { 0 },
+};
+
+static const struct sp_kernel_row soft_rows[] = {
+    { .name = "soft.portable", .fn = SP_FN(soft) },
+};
+
+const struct sp_kernel sp_kernel_soft = {
+    .name = "soft", .help = "divergence from a teacher's logits with its slope", .args_bytes = sizeof(struct sp_soft_args), .fields = soft_fields,
+    .phases = 2, .tasks = soft_tasks, .rows = soft_rows,
+    .source = SP_TEXT(soft), .function = "sp_soft_portable", .args_type = "struct sp_soft_args",
 };
 
 /* ---- embed ---- */

@@ -172,7 +172,7 @@ static void score(struct sp_builder *s, sp_ref x, sp_ref w, sp_ref targets, sp_r
     for (int64_t row = 0; row < all && !g->status; row += step) {
         int64_t n = row + step < all ? step : all - row;
         sp_ref logits = logits_of(s, part(s, x, row, n, s->c->width), w);
-        loss = SP_ADD(g, &sp_op_xent, NULL, NULL, logits, part(s, targets, row, n, 0), part(s, weights, row, n, 0), loss);
+        loss = SP_ADD(g, s->b->soft ? &sp_op_soft : &sp_op_xent, NULL, NULL, logits, part(s, targets, row, n, s->b->soft ? s->c->vocab : 0), part(s, weights, row, n, 0), loss);
         sp_ref some = { loss.node, 2 };
         nll = step < all ? SP_ADD(g, &sp_op_put_rows, NULL, SP_ATTR(.i = { row }), nll,
                                   SP_ADD(g, &sp_op_view, NULL, SP_ATTR(.i = { 0, 2, n, 1 }), some)) : some;
@@ -214,16 +214,16 @@ void sp_builder_head(struct sp_builder *s, sp_ref x, sp_ref w)
         logits(s, x, w);
         return;
     }
-    sp_ref targets = sp_graph_input(g, "targets", SP_TYPE(SP_I32, s->rows));
+    sp_ref targets = s->b->soft ? sp_graph_input(g, "teacher", SP_TYPE(SP_F32, s->rows, s->c->vocab)) : sp_graph_input(g, "targets", SP_TYPE(SP_I32, s->rows));
     sp_ref weights = sp_graph_input(g, "weights", SP_TYPE(SP_F32, s->rows));
     if (s->b->mode == SP_BUILD_SCORE) {
         score(s, x, w, targets, weights);
         return;
     }
     if (sp_is(s->head_bias) || s->c->logit_cap > 0) /* all logits at once: their slopes pass through more than a product */
-        s->b->loss = SP_ADD(g, &sp_op_xent, NULL, NULL, logits_of(s, x, w), targets, weights);
+        s->b->loss = SP_ADD(g, s->b->soft ? &sp_op_soft : &sp_op_xent, NULL, NULL, logits_of(s, x, w), targets, weights);
     else
-        s->b->loss = sp_graph_lm_loss(g, x, w, targets, weights, loss_rows(s), s->b->compute);
+        s->b->loss = (s->b->soft ? sp_graph_soft_loss : sp_graph_lm_loss)(g, x, w, targets, weights, loss_rows(s), s->b->compute);
     call_it(s, "loss", s->b->loss, 1);
 }
 

@@ -88,6 +88,8 @@ const char *sp_model_type(const struct sp_model_config *c); /* as in config.json
  * Inputs (i32[batch*tokens] row by row unless said):
  *   TRAIN   "ids" "targets" "weights" f32; "dropout_counter" i32[1] when dropout > 0     -> "loss" f32[1]
  *   SCORE   "ids" "targets" "weights"                                                    -> "loss", "nll" f32[batch*tokens]
+ *   either with .soft: "teacher" f32[batch*tokens, vocab], another model's logits, for "targets": loss and nll are then
+ *   the divergence from it
  *   SCORE with .wanted: "ids", "rows" i32[wanted] (numbers of rows)                      -> "logits" f32[wanted, vocab]
  *   SERVE   "ids" "past" i32[1]; "last" i32[batch] when tokens > 1 and not all_logits; GPT-2 also "positions"
  *           (past + place in its sequence)                       -> "logits" f32[batch or all rows, vocab]
@@ -117,6 +119,7 @@ struct sp_build {
     double dropout; uint64_t seed; /* TRAIN: seed keys the masks                              */
     int64_t wanted;                /* SCORE: so many rows' logits instead of losses; 0: none   */
     int64_t loss_rows;             /* logits made for at most so many rows at a time; 0: chosen */
+    bool soft;                     /* TRAIN, SCORE: a teacher's logits are the target         */
     sp_ref loss;                   /* out: what sp_graph_grad takes (TRAIN)                   */
 };
 enum sp_status sp_model_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b, struct sp_err *err);

@@ -118,14 +118,14 @@ static enum sp_status micro_and_update(struct making *k, struct sp_graph **micro
         st = sp_graph_pack(*micro, k->refresh, k->m, err);
     if (!st)
         st = lower(k, SP_RUN_MICRO, *micro, loss, 1, err);
-    return st ? st : make_update(k, *micro, &t->adamw, err);
+    return st || t->soft ? st : make_update(k, *micro, &t->adamw, err);
 }
 
 static enum sp_status make_training(struct making *k, const struct sp_train_shape *t, struct sp_err *err)
 {
     static const char *const scored[] = { "loss", "nll" };
     struct sp_build b = { .mode = SP_BUILD_TRAIN, .batch = t->batch, .tokens = t->tokens, .positions = t->tokens, .compute = t->compute, .stored = SP_F32,
-                          .dropout = t->dropout, .seed = t->seed, .loss_rows = t->loss_rows };
+                          .dropout = t->dropout, .seed = t->seed, .loss_rows = t->loss_rows, .soft = t->soft };
     struct sp_graph *micro = NULL;
     TRY(build(k, &b, &micro, err));
     enum sp_status st = micro_and_update(k, &micro, &b, t, err);

@@ -30,6 +30,7 @@ struct sp_train_shape {
     double dropout; uint64_t seed;
     enum sp_recompute recompute;
     int64_t loss_rows;
+    bool soft;                           /* against a teacher's logits (model.h); gradients alone: no UPDATE, no moments */
     struct sp_adamw adamw;
 };
 struct sp_serve_shape {

@@ -5,6 +5,8 @@
  * xent: inputs logits [m,n], targets i32 [m] (negative: doesn't count), weights [m] or
  * none, loss so far or none; outputs loss, dlogits (attr.format, by default that of the
  * logits), nll [m].  mse: inputs x, y, loss so far or none; attr.f[0]: scale.
+ * soft: inputs logits [m,n], a teacher's logits [m,n], weights [m] or none, loss so far or none; outputs loss, dlogits,
+ * divergence [m]; the teacher gets no gradient.
  * given_grad: inputs loss, x, dx, w, dw; the loss itself, with these gradients.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
@@ -95,6 +97,32 @@ static void xent_args(const struct sp_node *n, const struct sp_type *in, void *a
 const struct sp_op sp_op_xent = {
     .name = "xent", .help = "cross-entropy of logits and targets, with its slope", .n_in_min = 2, .n_in_max = 4, .n_out = 3,
     .shape = xent_shape, .grad = xent_grad, .count = xent_count, .kernel = &sp_kernel_xent, .args = xent_args, .alias = { 4, 1 },
+    .optional_out = 2,
+};
+
+/* ---- divergence from a teacher ---- */
+
+static enum sp_status soft_shape(struct sp_node *n, const struct sp_type *in, struct sp_err *err)
+{
+    int64_t m = sp_type_rows(&in[0]);
+    TRY(op_want(n, in[0].format == SP_F32 && in[0].n >= 1 && sp_type_cols(&in[0]) > 0, "f32 rows of logits", &in[0], err));
+    TRY(op_want(n, sp_type_equal(&in[0], &in[1]), "a teacher's logits of the same shape", &in[1], err));
+    TRY(op_want(n, in[2].n < 0 || sp_type_elements(&in[2]) == m, "a weight a row", &in[2], err));
+    n->out[0] = op_scalar();
+    n->out[1] = in[0];
+    n->out[2] = SP_TYPE(SP_F32, m);
+    return SP_OK;
+}
+
+static void soft_args(const struct sp_node *n, const struct sp_type *in, void *args)
+{
+    (void)n;
+    *(struct sp_soft_args *)args = (struct sp_soft_args){ .m = sp_type_rows(&in[0]), .n = sp_type_cols(&in[0]) };
+}
+
+const struct sp_op sp_op_soft = {
+    .name = "soft", .help = "divergence from a teacher's logits, with its slope", .n_in_min = 2, .n_in_max = 4, .n_out = 3,
+    .shape = soft_shape, .grad = xent_grad, .count = xent_count, .kernel = &sp_kernel_soft, .args = soft_args, .alias = { 4, 1 },
     .optional_out = 2,
 };
 
