@@ -128,20 +128,20 @@ struct sp_bits_rounding {
 enum sp_status sp_bits_round_tensor(void *rounding, const struct sp_export *e, int tensor, const void **at, struct sp_err *err);
 void sp_bits_rounding_clear(struct sp_bits_rounding *r);
 
-/* ======== fit.c: what a file stores, fitted to the original's logits =====================
- * Gradient descent on the mean divergence of the student from its original over the windows' tokens.  Gains of norms (and
- * other f32 vectors) move; f16 scales of blocks; and codes, by a real position of each that starts where the original's
- * weight lies within its code's cell and is rounded in every step.  What is stored is what every step computes with.
- * The last windows are held out; the state with the least divergence on them is written: out has the student's size,
- * and is the student where nothing helped.  Needs about 16 bytes a parameter, with codes 24, and two batches' logits. */
-enum { SP_FIT_GAINS = 1, SP_FIT_SCALES = 2, SP_FIT_CODES = 4 };
+/* ======== fit.c: gains and scales of a file, fitted to the original's logits =============
+ * Gradient descent on the mean divergence of the student from its original over the windows' tokens, the codes fixed: gains of
+ * norms (and other f32 vectors) move, and f16 scales of blocks, each by a factor.  What is stored is what every step computes with.
+ * The last windows are held out; the state with the least divergence on them is written to `out`, which has the student's
+ * size; where nothing helped, nothing is written.  Needs both models in f32, gradients of what moves, and two batches' logits. */
+enum { SP_FIT_GAINS = 1, SP_FIT_SCALES = 2 };
 struct sp_fit {
     int what;                      /* SP_FIT_GAINS, ... added up           */
-    double gains, scales, codes;   /* steps: relative; relative; of a code's cell.  0: chosen */
-    int64_t batch, held, passes;   /* windows a step, held out, times through the others; 0: chosen */
+    int64_t steps;
+    double rate;                   /* relative change a step, at first; 0: chosen */
+    int64_t batch, held;           /* windows a step, held out; 0: chosen  */
 };
 struct sp_fitted { double before, after; /* divergence on held-out windows */ int64_t steps, best; /* best 0: the student as it was */ };
-/* SP_UNSUPPORTED for rows that a file keeps turned or grouped (GPT-2); SP_SHAPE where the models don't match. */
+/* student: a GGUF file; out may be its path.  SP_SHAPE where the models don't match, SP_UNSUPPORTED where nothing can move. */
 enum sp_status sp_bits_fit(const struct sp_weights *original, const struct sp_weights *student, const struct sp_windows *windows, const struct sp_fit *o,
                            const char *out, const struct sp_machine *m, struct sp_pool *pool, const struct sp_watch *watch, struct sp_fitted *result,
                            struct sp_err *err);

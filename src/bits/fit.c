@@ -1,19 +1,20 @@
-/* bits/fit.c - a quantized file fitted to its original's logits.
+/* bits/fit.c - a quantized file's gains and scales fitted to its original's logits.
  *
  * The student's training graph gives the slope of the divergence by every weight; a
- * weight is linear in its block's scales, and in its code.  Adam moves scales and gains
- * (Kingma & Ba 2015), a step of its own size for every block the codes, straight
- * through the rounding (Bengio et al. 2013; for offsets of codes see AutoRound, Cheng
- * et al. 2023).  The file's bytes are rewritten in memory each step and decoded, so that
- * rounding of the scales is part of what is fitted.
+ * weight is linear in its block's scales.  Adam (Kingma & Ba 2015) moves the logarithms
+ * of scales and gains, so that one rate suits all.  The file's bytes are rewritten in
+ * memory each step and decoded, so that rounding of the scales is part of what is
+ * fitted; what moves is kept in f32 beside.  Codes stay.  That gains and scales
+ * after rounding are worth a fit is from AQLM (Egiazarian et al. 2024) and QuIP#
+ * (Tseng et al. 2024).
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <string.h>
 
 #include "fit.h"
 
-enum { BATCH = 4, CHECKS = 6, HELD_LEAST = 8 };
-static const double BETA1 = 0.9, BETA2 = 0.97, GAINS = 1e-3, SCALES = 5e-4, CODES = 0.02, LAST_RATE = 0.1;
+enum { NAME_MAX_ = 320, BATCH = 4, HELD = 16, CHECKS = 4, WARM = 10 /* of the steps, a part */ };
+static const double RATE = 1e-3, BETA1 = 0.9, BETA2 = 0.97, PI = 3.14159265358979;
 
 /* A number that moves by a factor: stored = start * exp(z). */
 struct factor { float start, z, m, v; };
@@ -24,7 +25,6 @@ struct site {
     unsigned char *bytes;          /* in the image            */
     float *w, *grad;               /* [rows, cols], in Hugging Face's order */
     struct factor *factor;         /* [elements] of a vector, [rows, blocks, scales] */
-    float *u, *m, *size;           /* codes: position and mean slope [rows, cols]; mean square of slopes [rows, blocks] */
 };
 struct fitting {
     const struct sp_fit *o;
@@ -38,7 +38,7 @@ struct fitting {
     struct sp_arena mem;
     int64_t batch, held, train;    /* windows                 */
     int64_t step;                  /* from 1                  */
-    double rate;                   /* share of the first rate */
+    double rate;                   /* of this step            */
     const struct site *at;
 };
 
@@ -65,44 +65,21 @@ static int64_t row_of(const struct site *s, int64_t r)
     return heads ? r / dim * dim + j % 2 * (dim / 2) + j / 2 : r;
 }
 
-static void move_codes(const struct fitting *k, const struct site *s, int64_t at, int64_t block, unsigned char *b, const float *g)
-{
-    float base[SP_FORMAT_BLOCK_MAX], step[SP_FORMAT_BLOCK_MAX];
-    int n = sp_formats[s->f].block;
-    double square = 0, kept = BETA2 * (double)s->size[block];
-    fit_lines(s->f, b, base, step);
-    for (int i = 0; i < n; i++)
-        square += (double)(g[i] * step[i]) * (double)(g[i] * step[i]);
-    s->size[block] = (float)(kept + (1 - BETA2) * square / n);
-    double rms = sqrt((double)s->size[block] / (1 - pow(BETA2, (double)k->step)));
-    double warm = 1 / (1 - pow(BETA1, (double)k->step));
-    float by = rms > 0 ? (float)(k->rate * (k->o->codes > 0 ? k->o->codes : CODES) * (double)fit_gap(s->f) * warm / rms) : 0;
-    for (int i = 0; i < n; i++) {
-        float *u = s->u + at + i, *m = s->m + at + i;
-        *m = (float)BETA1 * *m + (float)(1 - BETA1) * g[i] * step[i];
-        *u -= by * *m;
-        fit_code_put(s->f, b, i, fit_nearest(s->f, *u));
-    }
-}
-
-static void one_block(const struct fitting *k, const struct site *s, int64_t block, unsigned char *b, int64_t at, float *w, const float *g)
+static void move_block(const struct fitting *k, const struct site *s, struct factor *p, unsigned char *block, float *w, const float *g)
 {
     float slope[SP_FORMAT_BLOCK_MAX];
-    int scales = s->factor ? fit_scales(s->f) : 0, n = sp_formats[s->f].block;
+    int scales = fit_scales(s->f), n = sp_formats[s->f].block;
     double by[2] = { 0 };
     for (int i = 0; i < scales; i++) {
-        fit_slope(s->f, b, i, slope);
+        fit_slope(s->f, block, i, slope);
         for (int j = 0; j < n; j++)
             by[i] += (double)(g[j] * slope[j]);
     }
     for (int i = 0; i < scales; i++) {
-        struct factor *p = s->factor + block * scales + i;
-        move(p, by[i], k->rate * (k->o->scales > 0 ? k->o->scales : SCALES), k->step);
-        fit_scale_put(s->f, b, i, value(p));
+        move(&p[i], by[i], k->rate, k->step);
+        fit_scale_put(s->f, block, i, value(&p[i]));
     }
-    if (s->u)
-        move_codes(k, s, at, block, b, g);
-    sp_formats[s->f].decode(w, b, n);
+    sp_formats[s->f].decode(w, block, n);
 }
 
 static void move_row(void *arg, int64_t r, int thread)
@@ -110,23 +87,20 @@ static void move_row(void *arg, int64_t r, int thread)
     const struct fitting *k = arg;
     const struct site *s = k->at;
     int64_t to = row_of(s, r) * s->cols;
-    int n = sp_formats[s->f].block;
+    int n = sp_formats[s->f].block, scales = fit_scales(s->f);
     (void)thread;
-    for (int64_t b = 0; b < s->blocks; b++)
-        one_block(k, s, r * s->blocks + b, s->bytes + (r * s->blocks + b) * sp_formats[s->f].bytes, r * s->cols + b * n, s->w + to + b * n,
-                  s->grad + to + b * n);
-    memset(s->grad + to, 0, (size_t)s->cols * sizeof *s->grad);
+    for (int64_t i = 0, b = r * s->blocks; i < s->blocks; i++, b++)
+        move_block(k, s, s->factor + b * scales, s->bytes + b * sp_formats[s->f].bytes, s->w + to + i * n, s->grad + to + i * n);
 }
 
 static void move_vector(const struct fitting *k, const struct site *s)
 {
     for (int64_t i = 0; i < s->cols; i++) {
-        move(&s->factor[i], (double)s->grad[i], k->rate * (k->o->gains > 0 ? k->o->gains : GAINS), k->step);
+        move(&s->factor[i], (double)s->grad[i], k->rate, k->step);
         float stored = value(&s->factor[i]);
         memcpy(s->bytes + i * 4, &stored, 4);
         s->w[i] = stored - s->t->layout.plus;
     }
-    memset(s->grad, 0, (size_t)s->cols * sizeof *s->grad);
 }
 
 static void move_all(struct fitting *k)
@@ -138,7 +112,7 @@ static void move_all(struct fitting *k)
         else
             move_vector(k, k->at);
     }
-    for (int i = 0; i < k->job.state.n; i++) /* of what doesn't move */
+    for (int i = 0; i < k->job.state.n; i++)
         if (k->job.state.entry[i].kind == SP_STATE_GRAD)
             memset(k->live.state.at + k->job.state.entry[i].at, 0, (size_t)sp_type_bytes(&k->job.state.entry[i].type));
     if (k->job.has[SP_RUN_REFRESH])
@@ -146,37 +120,6 @@ static void move_all(struct fitting *k)
 }
 
 /* ---- sites ---- */
-
-static enum sp_status start_codes(struct fitting *k, struct site *s, struct sp_err *err)
-{
-    const float *original = sp_live_state(&k->teacher, s->t->name);
-    float base[SP_FORMAT_BLOCK_MAX], step[SP_FORMAT_BLOCK_MAX];
-    int n = sp_formats[s->f].block;
-    size_t all = (size_t)(s->rows * s->cols);
-    if (!original || !fit_levels(s->f))
-        return SP_OK;
-    s->u = sp_arena_take(&k->mem, all * sizeof *s->u);
-    s->m = sp_arena_take(&k->mem, all * sizeof *s->m);
-    s->size = sp_arena_take(&k->mem, all / (size_t)n * sizeof *s->size);
-    if (!s->u || !s->m || !s->size)
-        return sp_fail(err, SP_NOMEM, "no memory to move the codes of %s", s->t->name);
-    for (int64_t b = 0; b < s->rows * s->blocks; b++) {
-        const unsigned char *block = s->bytes + b * sp_formats[s->f].bytes;
-        const float *from = original + row_of(s, b / s->blocks) * s->cols + b % s->blocks * n;
-        fit_lines(s->f, block, base, step);
-        for (int i = 0; i < n; i++) {
-            int code = fit_code(s->f, block, i);
-            float level = fit_level(s->f, code), u = fabsf(step[i]) > 0 ? (from[i] - base[i]) / step[i] : level;
-            if (fit_nearest(s->f, u) != code) { /* just inside its cell */
-                int next = u > level ? code + 1 : code - 1;
-                next = next < 0 || next >= fit_levels(s->f) ? code : next;
-                u = level + 0.45F * (fit_level(s->f, next) - level);
-            }
-            s->u[b * n + i] = u;
-        }
-    }
-    return SP_OK;
-}
 
 static enum sp_status start_scales(struct fitting *k, struct site *s, struct sp_err *err)
 {
@@ -199,26 +142,23 @@ static enum sp_status start_vector(struct fitting *k, struct site *s, struct sp_
     return SP_OK;
 }
 
+/* Of what a file keeps turned or grouped nothing moves. */
 static enum sp_status start_site(struct fitting *k, const struct sp_tensor *t, struct sp_err *err)
 {
     enum sp_format f = sp_tensor_format(t);
-    char name[320];
+    char name[NAME_MAX_];
     sp_format(name, sizeof name, "grad/%s", t->name);
     struct site s = { .t = t, .f = f, .rows = t->n == 2 ? t->dim[0] : 1, .cols = t->n ? t->dim[t->n - 1] : 1, .bytes = k->image + t->at,
                       .w = sp_live_state(&k->live, t->name), .grad = sp_live_state(&k->live, name) };
-    if (f == SP_FORMATS || !s.w || !s.grad)
+    if (f == SP_FORMATS || !s.w || !s.grad || t->layout.transposed || t->layout.groups)
         return SP_OK;
-    if (t->layout.transposed || t->layout.groups)
-        return sp_fail(err, SP_UNSUPPORTED, "tensor %s is kept turned or grouped in the file, which is not fitted", t->name);
-    bool vector = t->n == 1 && f == SP_F32, blocks = t->n == 2 && fit_scales(f) > 0 && s.cols % sp_formats[f].block == 0;
+    bool vector = t->n == 1 && f == SP_F32 && !t->layout.rope_heads, blocks = t->n == 2 && fit_scales(f) > 0 && s.cols % sp_formats[f].block == 0;
     s.blocks = blocks ? s.cols / sp_formats[f].block : 0;
     if (vector && k->o->what & SP_FIT_GAINS)
         TRY(start_vector(k, &s, err));
     if (blocks && k->o->what & SP_FIT_SCALES)
         TRY(start_scales(k, &s, err));
-    if (blocks && k->o->what & SP_FIT_CODES)
-        TRY(start_codes(k, &s, err));
-    if (s.factor || s.u)
+    if (s.factor)
         k->site[k->n++] = s;
     return SP_OK;
 }
@@ -281,8 +221,7 @@ static enum sp_status held_out(struct fitting *k, double *out, struct sp_err *er
     return SP_OK;
 }
 
-/* A worse state than the best halves the steps that follow. */
-static enum sp_status check(struct fitting *k, double *slower, struct sp_fitted *r, const struct sp_watch *watch, struct sp_err *err)
+static enum sp_status check(struct fitting *k, struct sp_fitted *r, const struct sp_watch *watch, struct sp_err *err)
 {
     double now = 0;
     TRY(held_out(k, &now, err));
@@ -291,25 +230,31 @@ static enum sp_status check(struct fitting *k, double *slower, struct sp_fitted 
         r->after = now;
         r->best = k->step;
         memcpy(k->best, k->image, k->image_bytes);
-    } else {
-        *slower *= 0.5;
     }
     return SP_OK;
 }
 
+/* Up over the first steps, then down to nothing along a cosine. */
+static double rate_at(const struct fitting *k)
+{
+    double warm = (double)(k->o->steps / WARM + 1), step = (double)(k->step - 1);
+    return (k->o->rate > 0 ? k->o->rate : RATE) * (step + 1 < warm ? (step + 1) / warm : 1) * 0.5 * (1 + cos(PI * step / (double)k->o->steps));
+}
+
 static enum sp_status descend(struct fitting *k, struct sp_fitted *r, const struct sp_watch *watch, struct sp_err *err)
 {
-    int64_t steps = k->train / k->batch * (k->o->passes > 0 ? k->o->passes : 1), every = (steps + CHECKS - 1) / CHECKS;
-    double slower = 1, loss = 0;
+    int64_t steps = k->o->steps, every = (steps + CHECKS - 1) / CHECKS;
+    double loss = 0;
     TRY(held_out(k, &r->before, err));
     r->after = r->before;
     for (k->step = 1; k->step <= steps; k->step++) {
-        k->rate = slower * (1 - (1 - LAST_RATE) * (double)(k->step - 1) / (double)steps);
+        k->rate = rate_at(k);
         TRY(one_loss(k, SP_RUN_MICRO, (k->step - 1) * k->batch, &loss, err));
         move_all(k);
-        sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_STEP, .phase = "fit", .done = k->step, .total = steps, .loss = loss, .tokens = k->batch * k->windows->context });
+        sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_STEP, .phase = "fit", .done = k->step, .total = steps, .loss = loss, .lr = k->rate,
+                                           .tokens = k->batch * k->windows->context });
         if (k->step % every == 0 || k->step == steps)
-            TRY(check(k, &slower, r, watch, err));
+            TRY(check(k, r, watch, err));
     }
     r->steps = steps;
     return SP_OK;
@@ -333,25 +278,36 @@ static enum sp_status check_pair(const struct sp_weights *a, const struct sp_wei
 
 static void split(struct fitting *k)
 {
-    int64_t n = k->windows->n, held = k->o->held > 0 ? k->o->held : n / 10 > HELD_LEAST ? n / 10 : HELD_LEAST;
+    int64_t n = k->windows->n, held = k->o->held > 0 ? k->o->held : HELD;
     k->batch = k->o->batch > 0 ? k->o->batch : BATCH;
     k->batch = k->batch > n / 4 ? n / 4 : k->batch;
-    held = held > n / 2 ? n / 2 : held;
+    held = held > n / 4 ? n / 4 : held;
     k->held = (held + k->batch - 1) / k->batch * k->batch;
     k->train = n - k->held;
+}
+
+/* Matrices have no gradients where gains alone move. */
+static enum sp_status freeze(struct sp_graph *g, void *self, struct sp_err *err)
+{
+    const struct sp_fit *o = self;
+    for (int i = 0; i < g->n && !(o->what & SP_FIT_SCALES); i++)
+        if (g->node[i].trainable && g->node[i].out[0].n > 1)
+            g->node[i].trainable = g->node[i].needs_grad = false;
+    return sp_graph_status(g, err);
 }
 
 static enum sp_status bring_up(struct fitting *k, const struct sp_weights *original, const struct sp_weights *student, const struct sp_machine *m, struct sp_err *err)
 {
     int64_t context = k->windows->context;
     struct sp_train_shape shape = { .batch = k->batch, .tokens = context, .compute = SP_F32, .soft = true };
+    struct sp_fit o = *k->o;
     TRY(sp_step_logits(&original->config, k->batch, context, k->batch * context, SP_F32, SP_F32, m, &k->teacher_job, err));
-    TRY(sp_step_train(&student->config, &shape, m, NULL, NULL, &k->job, err));
+    TRY(sp_step_train(&student->config, &shape, m, freeze, &o, &k->job, err));
     enum sp_status st = sp_live_new(&k->teacher, &k->teacher_job, k->pool, false, err);
     if (!st)
         st = sp_live_new(&k->live, &k->job, k->pool, false, err);
     if (st == SP_NOMEM)
-        return sp_remedy(err, "fitting needs about 16 bytes a parameter, with codes 24, and the logits of two batches: fewer windows at once, or leave the fit out");
+        return sp_remedy(err, "fitting needs both models in 32 bits, gradients of one, and the logits of two batches: leave it out");
     TRY(st);
     TRY(sp_live_fill(&k->teacher, original, NULL, NULL, err));
     return sp_live_fill(&k->live, student, NULL, NULL, err);
@@ -382,7 +338,7 @@ enum sp_status sp_bits_fit(const struct sp_weights *original, const struct sp_we
         st = start_sites(&k, student, err);
     if (!st)
         st = descend(&k, &r, watch, err);
-    if (!st)
+    if (!st && r.best)
         st = sp_write_file(out, k.best, k.image_bytes, err);
     clear(&k);
     if (!st)
