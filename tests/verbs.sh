@@ -105,6 +105,8 @@ gives 2 quantize nowhere --to bf16 --method compensate --calibrate x -o "$temp/x
 gives 2 quantize nowhere --to q4_k_m --calibrate a.txt --imatrix b.gguf -o "$temp/x.gguf"; says err "give one"
 gives 2 quantize nowhere --to q4_k_m --save-imatrix b.gguf -o "$temp/x.gguf"; says err "--calibrate FILE"
 gives 2 quantize nowhere --to q4_k_m --imatrix b.gguf --method compensate -o "$temp/x.gguf"; says err "--calibrate FILE"
+gives 2 quantize nowhere --to q4_k_m --fit 8 -o "$temp/x.gguf"; says err "--calibrate FILE"
+gives 2 quantize nowhere --to bf16 --calibrate x --fit 8 -o "$temp/x"; says err "GGUF"
 gives 1 quantize nowhere --to q4_k_m -o "$temp/x.gguf"; says err "nowhere"
 awk 'BEGIN { srand(5); for (i = 0; i < 400; i++) { s = ""; for (k = 0; k < 12; k++) s = s sprintf("%c%c ", 97 + int(rand() * 9), 97 + i % 7); print s } }' >"$temp/words.txt"
 gives 0 train --data "$temp/words.txt" --tokenizer bpe --vocab 300 --layers 1 --width 64 --heads 2 --context 32 --batch 2 --steps 2 --threads 1 --quiet --out "$temp/tiny"
@@ -129,6 +131,8 @@ gives 0 run "$temp/tiny" --chat --greedy --max-tokens 2 --json hello; says out '
 gives 2 run "$temp/tiny" --chat --system short hello; says err "nobody may say how"
 rm "$temp/tiny/chat_template.jinja"
 gives 0 quantize "$temp/tiny" --bits 20 --calibrate "$temp/words.txt" --windows 8 --json -o "$temp/b.gguf"; says out '"schema": "sparsam.quantize/1"'; says out '"kl_divergence_predicted"'; parses
+gives 0 quantize "$temp/tiny" --to q4_0 --calibrate "$temp/words.txt" --windows 16 --fit 3 --json --no-judge -o "$temp/b.gguf"; says out '"kl_divergence_after"'; parses
+gives 0 quantize "$temp/tiny" --to q4_0 --calibrate "$temp/words.txt" --windows 16 --fit 3 --no-judge --quiet -o "$temp/b.gguf"; says out "Fitted in 3 steps"
 head -c 3000 "$temp/q8.gguf" >"$temp/cut.gguf"
 gives 1 quantize "$temp/cut.gguf" --to q4_0 -o "$temp/x.gguf"; says err "cut.gguf"
 gives 0 plan article; says out "178 times"; says out "2,410,103"; says out "kW where kWh is meant"

@@ -13,7 +13,7 @@
 
 #include "fit.h"
 
-enum { NAME_MAX_ = 320, BATCH = 4, HELD = 16, CHECKS = 4, WARM = 10 /* of the steps, a part */ };
+enum { NAME_MAX_ = 320, BATCH_TOKENS = 1024, HELD = 16, CHECKS = 4, WARM = 10 /* of the steps, a part */ };
 static const double RATE = 1e-3, BETA1 = 0.9, BETA2 = 0.97, PI = 3.14159265358979;
 
 /* A number that moves by a factor: stored = start * exp(z). */
@@ -279,7 +279,7 @@ static enum sp_status check_pair(const struct sp_weights *a, const struct sp_wei
 static void split(struct fitting *k)
 {
     int64_t n = k->windows->n, held = k->o->held > 0 ? k->o->held : HELD;
-    k->batch = k->o->batch > 0 ? k->o->batch : BATCH;
+    k->batch = k->o->batch > 0 ? k->o->batch : k->windows->context < BATCH_TOKENS ? BATCH_TOKENS / k->windows->context : 1;
     k->batch = k->batch > n / 4 ? n / 4 : k->batch;
     held = held > n / 4 ? n / 4 : held;
     k->held = (held + k->batch - 1) / k->batch * k->batch;

@@ -10,7 +10,7 @@ struct quantize_options {
     const char *to, *embed, *size, *out, *tokenizer, *calibrate, *key, *imatrix, *save_imatrix;
     struct sp_option_list texts;
     double bits;
-    int64_t windows;
+    int64_t windows, fit;
     int method;
     bool pure, explain, no_judge;
 };
@@ -29,6 +29,7 @@ struct quantizing {
     struct sp_windows calibrating, judging;  /* its beginning and its end        */
     struct sp_bits_stats stats;
     struct sp_bits_rounding rounding;
+    struct sp_fitted fitted; double fit_seconds; /* steps 0: it wasn't    */
     struct sp_choices *choices;              /* of every tensor; NULL: no budget */
     double predicted;                        /* nats a token, with a budget      */
     uint64_t before, after, file;            /* bytes of tensors; of the file    */
@@ -42,6 +43,11 @@ struct quantizing {
 enum sp_status quantize_check(const struct quantize_options *o, bool gguf, struct sp_err *err);
 enum sp_status quantize_calibrate(struct quantizing *q, const struct verb_call *call, struct sp_err *err);
 enum sp_status quantize_choose(struct quantizing *q, const struct verb_call *call, const char *name, struct sp_err *err);
+/* quantize_fit.c: --fit, of the file that was written; what it brought, in words and for programs (new reference). */
+enum sp_status quantize_fit_check(const struct quantize_options *o, bool gguf, struct sp_err *err);
+enum sp_status quantize_fit(struct quantizing *q, const struct verb_call *call, struct sp_err *err);
+void quantize_fit_show(const struct quantizing *q);
+json_t *quantize_fit_json(const struct quantizing *q);
 /* quantize_show.c: quality, speed and memory of what was written beside the original's; the table. */
 enum sp_status quantize_judge(struct quantizing *q, const struct verb_call *call, struct sp_err *err);
 void quantize_show(const struct quantizing *q, const struct quantize_options *o);

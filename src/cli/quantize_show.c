@@ -162,6 +162,7 @@ void quantize_show(const struct quantizing *q, const struct quantize_options *o)
            bits(q->after, q->parameters));
     if (q->choices)
         printf("Divergence foretold from measuring one tensor at a time: %.6f nats a token.\n", q->predicted);
+    quantize_fit_show(q);
     if (q->judged)
         eval_show(stdout, q->quality);
     else
@@ -203,6 +204,8 @@ json_t *quantize_json(const struct quantizing *q)
         json_object_set_new(j, "kl_divergence_predicted", json_real(q->predicted));
         json_object_set_new(j, "tensors", tensors(q));
     }
+    if (j && q->fitted.steps)
+        json_object_set_new(j, "fit", quantize_fit_json(q));
     if (j && q->judged)
         json_object_set_new(j, "quality", eval_json(q->quality));
     if (j && q->speed_before.prompt > 0 && q->speed_after.prompt > 0) {

@@ -36,6 +36,8 @@ static const struct sp_option quantize_options[] = {
     { .name = "method", .key = "quantize.method", .kind = SP_OPT_CHOICE, .at = AT(method), .choices = methods, 
       .help = "how numbers are rounded (best: the last of these that the model, --calibrate and --imatrix allow): nearest with a searched scale, "
               "errors weighted by importance, or also made up for by later numbers of the row" },
+    { .name = "fit", .key = "quantize.fit", .kind = SP_OPT_INT, .at = AT(fit), .min = 0, .max = 1e6, .fallback = 0, .unit = "STEPS",
+      .help = "afterwards move norms' gains and blocks' scales toward the original's logits on the calibration text, in so many steps" },
     { .name = "text", .letter = 't', .kind = SP_OPT_LIST, .at = AT(texts), .unit = "FILE",
       .help = "a text to compare with the original on; without it the end of the calibration text, which didn't calibrate" },
     { .name = "no-judge", .kind = SP_OPT_FLAG, .at = AT(no_judge), .help = "don't run both models to compare them" },
@@ -52,6 +54,7 @@ static enum sp_status work(struct quantizing *q, struct verb_call *call, struct 
     char name[SP_EXPORT_NAME_MAX];
     struct sp_watch watch = { work_show_step, &q->bar };
     TRY(quantize_check(o, sp_ends_with(o->out, ".gguf"), err));
+    TRY(quantize_fit_check(o, sp_ends_with(o->out, ".gguf"), err));
     TRY(sp_pool_new(&q->pool, q->machine.threads, err));
     TRY(sp_weights_open(&q->weights, model, err));
     if (!o->tokenizer || strcmp(o->tokenizer, "none"))
@@ -63,6 +66,8 @@ static enum sp_status work(struct quantizing *q, struct verb_call *call, struct 
     sp_progress_begin(&q->bar, "storing", call->common.quiet || call->common.json);
     enum sp_status st = sp_export_write(&q->export, o->out, sp_export_name(model, name), q->tokenizer, q->pool, &watch, err);
     sp_progress_end(&q->bar, st ? "stopped" : "done");
+    if (!st)
+        st = quantize_fit(q, call, err);
     return st ? st : quantize_judge(q, call, err);
 }
 
@@ -71,9 +76,9 @@ static enum sp_status work(struct quantizing *q, struct verb_call *call, struct 
 static json_t *recipe(const struct verb_call *call)
 {
     const struct quantize_options *o = call->options;
-    return json_pack("{s:s, s:{s:s?, s:s?, s:b, s:s?, s:f, s:s?, s:s?, s:I, s:s, s:s?, s:s?}}", "model", call->operands[0], "quantize", "to", o->to, "embed", o->embed,
+    return json_pack("{s:s, s:{s:s?, s:s?, s:b, s:s?, s:f, s:s?, s:s?, s:I, s:I, s:s, s:s?, s:s?}}", "model", call->operands[0], "quantize", "to", o->to, "embed", o->embed,
                      "pure", (int)o->pure, "size", o->size, "bits", o->bits,
-                     "calibrate", o->calibrate, "imatrix", o->imatrix, "windows", (json_int_t)o->windows, "method", methods[o->method], "out", o->out, "tokenizer",
+                     "calibrate", o->calibrate, "imatrix", o->imatrix, "windows", (json_int_t)o->windows, "fit", (json_int_t)o->fit, "method", methods[o->method], "out", o->out, "tokenizer",
                      o->tokenizer);
 }
 
