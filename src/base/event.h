@@ -42,4 +42,5 @@ double sp_now(void);                       /* monotonic seconds            */
 /* SIGINT and SIGTERM set a flag; a second SIGINT ends at once. */
 void sp_signals_install(void);
 int sp_signal_pending(void);               /* the signal's number, or 0    */
+void sp_signal_forget(void);               /* it was heeded: a later one is a first one again */
 #endif

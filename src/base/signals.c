@@ -26,6 +26,11 @@ void sp_signals_install(void)
     sigaction(SIGTERM, &a, NULL);
 }
 
+void sp_signal_forget(void)
+{
+    atomic_store(&pending, 0);
+}
+
 int sp_signal_pending(void)
 {
     return atomic_load(&pending);

@@ -2,6 +2,23 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infer.h"
 
+/* What families call the end of a turn or a text, where neither configuration nor metadata list it. */
+static void find_ends(struct sp_engine *e)
+{
+    static const char *const names[] = { "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end_of_turn|>", "<|END_OF_TURN_TOKEN|>",
+                                         "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<|return|>" };
+    for (int i = 0; i < e->job.config.n_eos; i++)
+        sp_engine_add_end(e, (int32_t)e->job.config.eos[i]);
+    if (!e->tokenizer)
+        return;
+    sp_engine_add_end(e, sp_tokenizer_eos(e->tokenizer));
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        int32_t id = sp_tokenizer_find(e->tokenizer, names[i]);
+        if (id >= 0 && sp_tokenizer_is_special(e->tokenizer, id))
+            sp_engine_add_end(e, id);
+    }
+}
+
 static enum sp_status open_parts(struct sp_engine *e, const char *path, const char *tokenizer, const struct sp_serve_shape *shape,
                                  const struct sp_machine *m, struct sp_err *err)
 {
@@ -16,6 +33,7 @@ static enum sp_status open_parts(struct sp_engine *e, const char *path, const ch
     e->candidates = sp_alloc((size_t)e->job.config.vocab * sizeof *e->candidates);
     if (!e->candidates)
         return sp_fail(err, SP_NOMEM, "no memory to draw tokens");
+    find_ends(e);
     return sp_live_fill(&e->live, &e->weights, NULL, NULL, err);
 }
 
@@ -41,8 +59,14 @@ void sp_engine_close(struct sp_engine *e)
 
 bool sp_engine_is_end(const struct sp_engine *e, int32_t id)
 {
-    for (int i = 0; i < e->job.config.n_eos; i++)
-        if (e->job.config.eos[i] == id)
+    for (int i = 0; i < e->n_ends; i++)
+        if (e->end[i] == id)
             return true;
-    return e->tokenizer && id == sp_tokenizer_eos(e->tokenizer);
+    return false;
+}
+
+void sp_engine_add_end(struct sp_engine *e, int32_t id)
+{
+    if (id >= 0 && e->n_ends < SP_ENDS_MAX && !sp_engine_is_end(e, id))
+        e->end[e->n_ends++] = id;
 }

@@ -1,20 +1,68 @@
 /* infer/generate.c - a prompt in, an answer out, token by token.
  * SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE 1 /* memmem */
+#include <string.h>
+
 #include "infer.h"
 
 enum { RESERVED_MAX = 1 << 20 /* bytes of an answer set aside before its first token */ };
 
-struct stream { struct sp_session *s; const struct sp_watch *watch; struct sp_answer *a; struct sp_decoder decoder; };
+/* told: bytes of the text that the watch has seen. */
+struct stream { struct sp_session *s; const struct sp_watch *watch; struct sp_answer *a; struct sp_decoder decoder; size_t told; };
 
-static enum sp_status tell(struct stream *t, int32_t id, struct sp_err *err)
+/* Bytes at the end of the text that may be the beginning of the stop text. */
+static size_t may_stop(const struct sp_text *text, const char *stop)
+{
+    size_t n = strlen(stop) - 1;
+    for (n = n < text->n ? n : text->n; n && memcmp(text->at + text->n - n, stop, n) != 0;)
+        n--;
+    return n;
+}
+
+/* Tells what may be told of the text; at its end, all. */
+static void tell(struct stream *t, int32_t id, bool last)
+{
+    struct sp_text *text = &t->a->text;
+    const char *stop = t->s->stop;
+    size_t upto = text->n - (!last && stop && *stop ? may_stop(text, stop) : 0);
+    char kept = text->at ? text->at[upto] : 0;
+    if (text->at)
+        text->at[upto] = 0; /* for the watch alone; one byte behind the text is always there */
+    sp_tell(t->watch, &(struct sp_event){ .kind = SP_EVENT_TOKEN, .phase = "generate", .token = id, .done = (int64_t)t->a->ids.n,
+                                          .text = upto > t->told ? text->at + t->told : "" });
+    if (text->at)
+        text->at[upto] = kept;
+    t->told = upto > t->told ? upto : t->told;
+}
+
+/* The stop text ends the answer, and isn't part of it. */
+static bool stopped(struct stream *t, size_t was)
+{
+    const char *stop = t->s->stop;
+    struct sp_text *text = &t->a->text;
+    if (!stop || !*stop || !text->n)
+        return false;
+    size_t n = strlen(stop), from = was > n ? was - n : 0;
+    char *hit = memmem(text->at + from, text->n - from, stop, n);
+    if (!hit)
+        return false;
+    text->n = (size_t)(hit - text->at);
+    *hit = 0;
+    sp_decoder_init(&t->decoder, t->s->engine->tokenizer, true); /* nothing behind it is held */
+    return true;
+}
+
+static enum sp_status take(struct stream *t, int32_t id, struct sp_err *err)
 {
     size_t was = t->a->text.n;
     sp_ids_add(&t->a->ids, id);
     if (t->s->engine->tokenizer)
         TRY(sp_decoder_push(&t->decoder, id, &t->a->text, err));
-    sp_tell(t->watch, &(struct sp_event){ .kind = SP_EVENT_TOKEN, .phase = "generate", .token = id, .done = (int64_t)t->a->ids.n,
-                                          .text = t->a->text.n > was ? t->a->text.at + was : "" });
-    return t->a->ids.full || t->a->text.full ? sp_fail(err, SP_NOMEM, "no memory for the answer") : SP_OK;
+    if (t->a->ids.full || t->a->text.full)
+        return sp_fail(err, SP_NOMEM, "no memory for the answer");
+    t->a->ended = stopped(t, was);
+    tell(t, id, t->a->ended);
+    return SP_OK;
 }
 
 static enum sp_status loop(struct stream *t, const struct sp_sampling *how, int64_t max_tokens, bool ignore_end, struct sp_err *err)
@@ -26,12 +74,21 @@ static enum sp_status loop(struct stream *t, const struct sp_sampling *how, int6
         t->a->ended = !ignore_end && sp_engine_is_end(t->s->engine, id);
         if (t->a->ended)
             return SP_OK;
-        TRY(tell(t, id, err));
-        if (i + 1 == max_tokens || t->s->past == j->serve.cache || sp_signal_pending())
+        TRY(take(t, id, err));
+        if (t->a->ended || i + 1 == max_tokens || t->s->past == j->serve.cache || sp_signal_pending())
             return SP_OK;
         TRY(sp_session_feed(t->s, &id, 1, err));
     }
     return SP_OK;
+}
+
+/* What was held back until the end: a part of a character, or of the stop text. */
+static void finish(struct stream *t)
+{
+    if (t->s->engine->tokenizer)
+        sp_decoder_end(&t->decoder, &t->a->text);
+    if (t->a->text.n > t->told)
+        tell(t, -1, true);
 }
 
 /* Room for the whole answer, so that a token allocates nothing: bytes that form no character become three. */
@@ -66,13 +123,13 @@ enum sp_status sp_generate(struct sp_session *s, const int32_t *prompt, int64_t 
     began = sp_now();
     enum sp_status st = loop(&t, how, max_tokens, ignore_end, err);
     a.generate_s = sp_now() - began;
-    if (!st && s->engine->tokenizer)
-        sp_decoder_end(&t.decoder, &a.text);
-    if (st)
+    if (st) {
         sp_answer_clear(&a);
-    else
-        *out = a;
-    return st;
+        return st;
+    }
+    finish(&t);
+    *out = a;
+    return SP_OK;
 }
 
 void sp_answer_clear(struct sp_answer *a)

@@ -20,6 +20,23 @@ void sp_session_end(struct sp_session *s)
     *s = (struct sp_session){ 0 };
 }
 
+void sp_session_cut(struct sp_session *s, int64_t n)
+{
+    if (n < 0 || n >= s->past)
+        return;
+    s->past = n;
+    s->history.n = (size_t)n;
+    s->logits = NULL;
+}
+
+int64_t sp_session_shared(const struct sp_session *s, const int32_t *ids, int64_t n)
+{
+    int64_t i = 0;
+    while (i < n && i < s->past && ids[i] == s->history.at[i])
+        i++;
+    return i;
+}
+
 static void run_chunk(struct sp_session *s, enum sp_run run, const int32_t *ids, int64_t n, int64_t room)
 {
     struct sp_live *l = &s->engine->live;
@@ -34,6 +51,8 @@ static void run_chunk(struct sp_session *s, enum sp_run run, const int32_t *ids,
     sp_live_run(l, run);
     s->logits = sp_live_at(l, run, "logits");
     s->past += n;
+    for (int64_t i = 0; i < n; i++)
+        sp_ids_add(&s->history, ids[i]);
 }
 
 enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t n, struct sp_err *err)
@@ -49,11 +68,11 @@ enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t
         if (ids[i] < 0 || ids[i] >= j->config.vocab)
             return sp_fail(err, SP_USAGE, "token %d is not in the vocabulary of %lld", (int)ids[i], (long long)j->config.vocab);
     sp_ids_reserve(&s->history, (size_t)(cache - s->past)); /* once: a decoded token allocates nothing */
-    for (int64_t i = 0; i < n; i++)
-        sp_ids_add(&s->history, ids[i]);
     if (s->history.full)
         return sp_fail(err, SP_NOMEM, "no memory for the session's tokens");
     while (n > 0) {
+        if (n > 1 && sp_signal_pending())
+            return sp_fail(err, SP_INTERRUPTED, "interrupted with %lld tokens of the prompt to go", (long long)n);
         bool whole = n > 1 && chunk > 1 && n * PREFILL_GAIN >= chunk && s->past + chunk <= cache;
         int64_t take = whole ? (n < chunk ? n : chunk) : 1;
         run_chunk(s, whole ? SP_RUN_PREFILL : SP_RUN_DECODE, ids, take, whole ? chunk : 1);

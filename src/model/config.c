@@ -53,15 +53,23 @@ static enum sp_status find_arch(const json_t *j, const struct sp_arch **arch, co
 
 /* ---- reading ---- */
 
-static enum sp_status read_tokens(struct sp_model_config *c, const json_t *j, struct sp_err *err)
+static void add_end(struct sp_model_config *c, int64_t id)
+{
+    for (int i = 0; i < c->n_eos; i++)
+        if (c->eos[i] == id)
+            return;
+    if (id >= 0 && c->n_eos < SP_EOS_MAX)
+        c->eos[c->n_eos++] = id;
+}
+
+/* One number or a list of them. */
+static enum sp_status read_ends(struct sp_model_config *c, const json_t *j, struct sp_err *err)
 {
     const json_t *eos = json_object_get(j, "eos_token_id");
     int64_t id;
-    TRY(sp_json_int(j, "bos_token_id", -1, SIZE_MAX_, -1, &c->bos, err));
     if (!json_is_array(eos)) {
         TRY(sp_json_int(j, "eos_token_id", -1, SIZE_MAX_, -1, &id, err));
-        if (id >= 0)
-            c->eos[c->n_eos++] = id;
+        add_end(c, id);
         return SP_OK;
     }
     if (json_array_size(eos) > SP_EOS_MAX)
@@ -70,9 +78,15 @@ static enum sp_status read_tokens(struct sp_model_config *c, const json_t *j, st
         const json_t *e = json_array_get(eos, i);
         if (!json_is_integer(e) || json_integer_value(e) < 0 || json_integer_value(e) > SIZE_MAX_)
             return sp_fail(err, SP_FORMAT, "\"eos_token_id\" must list token numbers");
-        c->eos[c->n_eos++] = json_integer_value(e);
+        add_end(c, json_integer_value(e));
     }
     return SP_OK;
+}
+
+static enum sp_status read_tokens(struct sp_model_config *c, const json_t *j, struct sp_err *err)
+{
+    TRY(sp_json_int(j, "bos_token_id", -1, SIZE_MAX_, -1, &c->bos, err));
+    return read_ends(c, j, err);
 }
 
 /* A shape that isn't said would silently be that of a class's defaults: 6.7 billion parameters for a "llama". */
@@ -126,6 +140,24 @@ static bool ends(const char *s, const char *end)
     return n >= e && !strcasecmp(s + n - e, end);
 }
 
+/* generation_config.json beside it may name more tokens that end an answer. */
+static enum sp_status more_ends(struct sp_model_config *c, const char *config, struct sp_arena *mem, struct sp_err *err)
+{
+    const char *slash = strrchr(config, '/');
+    const char *path = sp_arena_printf(mem, "%.*sgeneration_config.json", slash ? (int)(slash - config) + 1 : 0, config);
+    json_t *j = NULL;
+    if (!path)
+        return sp_fail(err, SP_NOMEM, "no memory for a path");
+    if (!sp_is_file(path))
+        return SP_OK;
+    TRY(sp_json_read(&j, path, CONFIG_BYTES_MAX, err));
+    enum sp_status st = read_ends(c, j, err);
+    if (st)
+        sp_where(err, "%s", path);
+    json_decref(j);
+    return st;
+}
+
 /* The config.json that belongs to a path. */
 static const char *config_of(struct sp_arena *mem, const char *path)
 {
@@ -152,6 +184,8 @@ enum sp_status sp_model_config_read(struct sp_model_config *out, const char *pat
     if (!st && (st = sp_model_config_parse(out, j, err)))
         sp_where(err, "%s", file);
     json_decref(j);
+    if (!st && sp_ends_with(file, "config.json"))
+        st = more_ends(out, file, &mem, err);
     sp_arena_clear(&mem);
     return st;
 }

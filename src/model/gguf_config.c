@@ -139,16 +139,29 @@ static void gemma_scale(const struct reading *r, const char *type)
         json_object_set(r->j, "query_pre_attn_scalar", json_object_get(r->j, "head_dim"));
 }
 
+/* The number a key names, -1: none in the vocabulary. */
+static int64_t token_named(const struct reading *r, const char *key)
+{
+    json_t *v = sp_gguf_value(r->g, key);
+    int64_t id = json_is_integer(v) ? json_integer_value(v) : -1;
+    json_decref(v);
+    return id < json_integer_value(json_object_get(r->j, "vocab_size")) ? id : -1;
+}
+
+/* An answer ends with the end of the text, of a turn, or of a message. */
 static void special_tokens(const struct reading *r)
 {
-    static const struct { const char *gguf, *key; } row[] = { { "tokenizer.ggml.bos_token_id", "bos_token_id" }, { "tokenizer.ggml.eos_token_id", "eos_token_id" } };
-    int64_t vocab = json_integer_value(json_object_get(r->j, "vocab_size"));
-    for (size_t i = 0; i < SP_COUNT(row); i++) {
-        json_t *v = sp_gguf_value(r->g, row[i].gguf);
-        if (json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < vocab)
-            json_object_set(r->j, row[i].key, v);
-        json_decref(v);
-    }
+    static const char *const end[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id" };
+    int64_t bos = token_named(r, "tokenizer.ggml.bos_token_id"), id;
+    json_t *ends = json_array();
+    if (bos >= 0)
+        json_object_set_new(r->j, "bos_token_id", json_integer(bos));
+    for (size_t i = 0; i < SP_COUNT(end); i++)
+        if ((id = token_named(r, end[i])) >= 0)
+            json_array_append_new(ends, json_integer(id));
+    if (json_array_size(ends))
+        json_object_set(r->j, "eos_token_id", ends);
+    json_decref(ends);
 }
 
 /* ---- rotary scaling ---- */

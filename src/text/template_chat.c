@@ -6,6 +6,8 @@
 #include "inner.h"
 #include "template.h"
 
+enum { STOP_MIN = 3, STOP_MAX = 200 }; /* bytes of a text that ends an answer */
+
 /* Of templates by name, "default"; without one by that name, the first. */
 static const char *pick(const json_t *v)
 {
@@ -55,19 +57,93 @@ static json_t *token_text(const struct sp_tokenizer *t, int32_t id)
     return j ? j : json_string("");
 }
 
+/* All that a template may ask for. */
+static json_t *variables(struct sp_tokenizer *tokenizer, const json_t *messages, bool answer)
+{
+    return json_pack("{s:O, s:b, s:n, s:n, s:o, s:o}", "messages", messages, "add_generation_prompt", (int)answer, "tools", "documents",
+                     "bos_token", token_text(tokenizer, sp_tokenizer_bos(tokenizer)), "eos_token",
+                     token_text(tokenizer, sp_tokenizer_eos(tokenizer)));
+}
+
+static enum sp_status render(const struct sp_template *t, struct sp_tokenizer *tokenizer, const json_t *messages, bool answer,
+                             struct sp_template_text *made, struct sp_err *err)
+{
+    json_t *v = variables(tokenizer, messages, answer);
+    if (!v)
+        return sp_fail(err, SP_NOMEM, "no memory for the conversation");
+    enum sp_status st = sp_template_render(t, v, 0, made, err);
+    json_decref(v);
+    return st;
+}
+
 enum sp_status sp_template_tokens(const struct sp_template *t, struct sp_tokenizer *tokenizer, const json_t *messages,
                                   bool answer, struct sp_ids *out, struct sp_err *err)
 {
     struct sp_template_text made = { 0 };
-    json_t *v = json_pack("{s:O, s:b, s:n, s:n, s:o, s:o}", "messages", messages, "add_generation_prompt", (int)answer, "tools", "documents",
-                          "bos_token", token_text(tokenizer, sp_tokenizer_bos(tokenizer)), "eos_token",
-                          token_text(tokenizer, sp_tokenizer_eos(tokenizer)));
-    if (!v)
-        return sp_fail(err, SP_NOMEM, "no memory for the conversation");
-    enum sp_status st = sp_template_render(t, v, 0, &made, err);
+    enum sp_status st = render(t, tokenizer, messages, answer, &made, err);
     if (!st)
         st = sp_tokenizer_encode_marked(tokenizer, made.text.n ? made.text.at : "", (unsigned char *)made.mark.at, made.text.n, out, err);
     sp_template_text_clear(&made);
-    json_decref(v);
+    return st;
+}
+
+/* ---- how an answer ends ---- */
+
+static const char answer_sign[] = "qAnswerq", next_sign[] = "qNextq";
+
+/* The text between the two signs. */
+static struct sp_slice between(const struct sp_text *text)
+{
+    const char *from = text->n ? strstr(text->at, answer_sign) : NULL;
+    const char *to = from ? strstr(from, next_sign) : NULL;
+    if (!to)
+        return (struct sp_slice){ "", 0 };
+    from += sizeof answer_sign - 1;
+    return (struct sp_slice){ from, (size_t)(to - from) };
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static struct sp_slice trimmed(struct sp_slice s)
+{
+    while (s.n && is_space(*s.at))
+        s.at++, s.n--;
+    while (s.n && is_space(s.at[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+static enum sp_status read_ending(struct sp_tokenizer *tokenizer, struct sp_slice s, int32_t *id, struct sp_text *stop, struct sp_err *err)
+{
+    struct sp_ids ids = { 0 };
+    enum sp_status st = sp_tokenizer_encode(tokenizer, s.at, s.n, false, &ids, err);
+    int32_t found = -1;
+    for (size_t i = 0; i < ids.n && !st && found < 0; i++)
+        if (sp_tokenizer_is_special(tokenizer, ids.at[i]))
+            found = ids.at[i];
+    sp_ids_clear(&ids);
+    if (st)
+        return st;
+    s = trimmed(s);
+    if (found < 0 && s.n >= STOP_MIN && s.n <= STOP_MAX)
+        sp_text_add(stop, s.at, s.n);
+    *id = found;
+    return stop->full ? sp_fail(err, SP_NOMEM, "no memory for the chat template's ending") : SP_OK;
+}
+
+enum sp_status sp_template_ending(const struct sp_template *t, struct sp_tokenizer *tokenizer, int32_t *id,
+                                  struct sp_text *stop, struct sp_err *err)
+{
+    struct sp_template_text made = { 0 };
+    json_t *messages = json_pack("[{s:s,s:s},{s:s,s:s},{s:s,s:s}]", "role", "user", "content", "q", "role", "assistant", "content", answer_sign, "role",
+                                 "user", "content", next_sign);
+    enum sp_status st = messages ? render(t, tokenizer, messages, false, &made, err) : sp_fail(err, SP_NOMEM, "no memory for the conversation");
+    if (!st)
+        st = read_ending(tokenizer, between(&made.text), id, stop, err);
+    json_decref(messages);
+    sp_template_text_clear(&made);
     return st;
 }

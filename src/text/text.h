@@ -150,6 +150,10 @@ enum sp_status sp_tokenizer_encode_marked(struct sp_tokenizer *t, const char *te
 /* messages: [{"role", "content"}].  answer: the answer's beginning stands at the end.  Appends to *out. */
 enum sp_status sp_template_tokens(const struct sp_template *t, struct sp_tokenizer *tokenizer, const json_t *messages,
                                   bool answer, struct sp_ids *out, struct sp_err *err);
+/* How the template ends an answer: *id is the first special token between an answer and what is said next; without one
+ * (-1), *stop gets the text there, less space around it (nothing where it is too short to be a sign). */
+enum sp_status sp_template_ending(const struct sp_template *t, struct sp_tokenizer *tokenizer, int32_t *id,
+                                  struct sp_text *stop, struct sp_err *err);
 /* The template in a model's folder: chat_template.jinja, else tokenizer_config.json's chat_template (of several, the
  * one called "default").  Appends its source; nothing where there is none. */
 enum sp_status sp_template_find(const char *folder, struct sp_text *source, struct sp_err *err);
