@@ -19,9 +19,11 @@ VERSION := $(shell awk '/define SPARSAM_VERSION /{gsub(/"/,"",$$3); print $$3}' 
 SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
 ARCH    := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 PKGS    := jansson yaml-0.1 sqlite3 libpcre2-8 libutf8proc zlib libzstd libsodium nlopt
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+CLIPKGS := libedit
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(CLIPKGS) 2>/dev/null)
 PKG_CFLAGS += $(shell $(PKG_CONFIG) --cflags libxml-2.0 2>/dev/null) # headers only: loaded when needed
 PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+CLI_LIBS   := $(shell $(PKG_CONFIG) --libs $(CLIPKGS) 2>/dev/null)
 # DNNL=1 with oneDNN, DNNL= without; unset: as found.
 ifeq ($(origin DNNL),undefined)
 DNNL    := $(shell $(PKG_CONFIG) --exists dnnl 2>/dev/null && echo 1 || (test -e /usr/include/dnnl.h && echo 1))
@@ -62,11 +64,11 @@ ISA_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mp
 ISA_vnni   := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=256
 
 # Without the libraries every object fails in its own way: say it once instead.
-ifeq ($(PKG_LIBS),)
+ifeq ($(and $(PKG_LIBS),$(CLI_LIBS)),)
 $(OBJ) $(CLIOBJ): no-libraries
 endif
 no-libraries:
-	@echo "sparsam needs pkg-config and:$(PKGS:%= %)"; echo "Run tools/setup.sh, which installs packages.txt."; exit 1
+	@echo "sparsam needs pkg-config and:$(PKGS:%= %)$(CLIPKGS:%= %)"; echo "Run tools/setup.sh, which installs packages.txt."; exit 1
 
 # Objects depend on the portable text they embed (.incbin) through -MMD's list or explicitly.
 $(BUILD)/obj/%_avx2.o: src/%_avx2.c
@@ -88,7 +90,7 @@ $(BUILD)/libsparsam.a: $(OBJ)
 $(BUILD)/libsparsam.so: $(OBJ)
 	$(CC) $(SAN) -shared -Wl,-soname,libsparsam.so.$(SOMAJOR) -Wl,-z,defs -o $@ $^ $(LIBS)
 $(BUILD)/sparsam: $(CLIOBJ) $(BUILD)/libsparsam.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(CC) $(SAN) -o $@ $^ $(LIBS) $(CLI_LIBS)
 
 # 64-bit Arm's dot product of bytes came with version 8.2
 $(BUILD)/obj/kernel/gemm_bits_neon.o: CFLAGS_ALL += -march=armv8.2-a+dotprod

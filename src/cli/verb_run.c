@@ -1,23 +1,84 @@
 /* cli/verb_run.c - let a model answer.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "run.h"
 #include "work.h"
 
-struct run_options { struct sp_recipe_serve serve; const char *prompt_ids, *tokenizer, *system; bool chat, logits; };
+enum { PROMPT_MAX = 64 << 20, ANSWER_TOKENS = 128 };
 
 #define AT(field) offsetof(struct run_options, field)
 static const struct sp_option run_options[] = {
-    { .name = "prompt-ids", .kind = SP_OPT_TEXT, .at = AT(prompt_ids), .group = "Prompt", .unit = "N,N,...", .help = "token numbers instead of text" },
+    { .name = "prompt", .kind = SP_OPT_TEXT, .at = AT(prompt), .group = "Prompt", .unit = "TEXT", .help = "the prompt, as the words behind MODEL are; -: standard input" },
+    { .name = "prompt-file", .kind = SP_OPT_TEXT, .at = AT(prompt_file), .unit = "FILE", .help = "the prompt from a file, less the end of its last line" },
+    { .name = "prompt-ids", .kind = SP_OPT_TEXT, .at = AT(prompt_ids), .unit = "N,N,...", .help = "token numbers instead of text" },
+    { .name = "interactive", .letter = 'i', .kind = SP_OPT_FLAG, .at = AT(interactive), .help = "a conversation, also where no terminal is: a line is what is said" },
     { .name = "chat", .kind = SP_OPT_FLAG, .at = AT(chat), .help = "the prompt is what somebody says, put as the model's chat template wants it" },
-    { .name = "system", .kind = SP_OPT_TEXT, .at = AT(system), .unit = "TEXT", .help = "with --chat: how the model is to behave" },
+    { .name = "plain", .kind = SP_OPT_FLAG, .at = AT(plain), .help = "a conversation without the chat template: the text goes on" },
+    { .name = "system", .kind = SP_OPT_TEXT, .at = AT(system), .unit = "TEXT", .help = "with a chat template: how the model is to behave" },
+    { .name = "stop", .kind = SP_OPT_TEXT, .at = AT(stop), .unit = "TEXT", .help = "an answer ends before this text" },
     { .name = "tokenizer", .kind = SP_OPT_TEXT, .at = AT(tokenizer), .unit = "FILE", .help = "tokenizer.json, where it isn't beside the model" },
+    { .name = "stats", .kind = SP_OPT_FLAG, .at = AT(stats), .help = "in a conversation: the speed after each answer" },
     { .name = "logits", .kind = SP_OPT_FLAG, .at = AT(logits), .help = "give the logits after the prompt" },
     { 0 },
 };
 #undef AT
 
-/* ---- the prompt ---- */
+/* ---- the prompt's text ---- */
+
+static enum sp_status read_input(struct sp_text *out, struct sp_err *err)
+{
+    char part[1 << 14];
+    for (size_t n; (n = fread(part, 1, sizeof part, stdin)) > 0 && !out->full;)
+        sp_text_add(out, part, n);
+    if (out->full)
+        return sp_fail(err, SP_LIMIT, "standard input: more than %d bytes of prompt", PROMPT_MAX);
+    return ferror(stdin) ? sp_fail(err, SP_IO, "standard input can't be read") : SP_OK;
+}
+
+static void strip_end(struct sp_text *t)
+{
+    t->n -= t->n && t->at[t->n - 1] == '\n';
+    t->n -= t->n && t->at[t->n - 1] == '\r';
+}
+
+static bool from_input(const struct run_options *o, const struct verb_call *call)
+{
+    bool none = call->n_operands < 2 && !o->prompt && !o->prompt_file && !o->prompt_ids;
+    return (o->prompt && !strcmp(o->prompt, "-")) || (o->prompt_file && !strcmp(o->prompt_file, "-")) || (none && !o->interactive && !isatty(0));
+}
+
+static enum sp_status prompt_text(const struct run_options *o, const struct verb_call *call, struct sp_text *text, struct sp_err *err)
+{
+    int given = (call->n_operands > 1) + (o->prompt != NULL) + (o->prompt_file != NULL) + (o->prompt_ids != NULL);
+    enum sp_status st = SP_OK;
+    if (given > 1)
+        return sp_fail(err, SP_USAGE, "words behind MODEL, --prompt, --prompt-file and --prompt-ids give the prompt: one of them");
+    if (from_input(o, call) && o->interactive)
+        return sp_fail(err, SP_USAGE, "--interactive takes lines from standard input, so that the prompt can't come from there");
+    if (from_input(o, call))
+        st = read_input(text, err);
+    else if (o->prompt_file)
+        st = sp_read_file(text, o->prompt_file, PROMPT_MAX, err);
+    else if (o->prompt)
+        sp_text_add(text, o->prompt, strlen(o->prompt));
+    if (!st && (from_input(o, call) || o->prompt_file))
+        strip_end(text);
+    for (int i = 1; i < call->n_operands; i++)
+        sp_text_printf(text, "%s%s", i > 1 ? " " : "", call->operands[i]);
+    return !st && text->full ? sp_fail(err, SP_NOMEM, "no memory for the prompt") : st;
+}
+
+/* Whoever sits at a terminal and gives no prompt wants to talk. */
+static bool is_conversation(const struct run_options *o, const struct verb_call *call)
+{
+    bool none = call->n_operands < 2 && !o->prompt && !o->prompt_file && !o->prompt_ids;
+    return o->interactive || (none && isatty(0) && !o->logits && !call->common.json);
+}
+
+/* ---- the prompt's tokens ---- */
 
 static enum sp_status parse_ids(const char *s, struct sp_ids *ids, struct sp_err *err)
 {
@@ -48,6 +109,12 @@ static enum sp_status chat_prompt(struct sp_engine *e, const char *system, const
         sp_fail(err, SP_USAGE, "the model carries no chat template");
         return sp_remedy(err, "without --chat the prompt is continued as a text");
     }
+    int32_t end = -1;
+    struct sp_text unused = { 0 };
+    struct sp_err ignored;
+    if (!sp_template_ending(t, e->tokenizer, &end, &unused, &ignored))
+        sp_engine_add_end(e, end);
+    sp_text_clear(&unused);
     json_t *messages = json_array();
     bool ok = (!system || say(messages, "system", system, strlen(system))) && say(messages, "user", said->n ? said->at : "", said->n);
     enum sp_status st = ok ? sp_template_tokens(t, e->tokenizer, messages, true, ids, err) : sp_fail(err, SP_USAGE, "what is said must be UTF-8 text");
@@ -56,11 +123,12 @@ static enum sp_status chat_prompt(struct sp_engine *e, const char *system, const
     return st;
 }
 
-static enum sp_status make_prompt(struct sp_engine *e, const struct run_options *o, const struct verb_call *call, struct sp_ids *ids, struct sp_err *err)
+static enum sp_status make_prompt(struct sp_engine *e, const struct run_options *o, const struct sp_text *text, struct sp_ids *ids, struct sp_err *err)
 {
-    struct sp_text text = { 0 };
     if (o->chat && o->prompt_ids)
         return sp_fail(err, SP_USAGE, "--chat puts what is said into tokens, --prompt-ids gives them: one of both");
+    if (o->plain)
+        return sp_fail(err, SP_USAGE, "--plain is for conversations: without --chat a prompt is a text already");
     if (o->system && !o->chat)
         return sp_fail(err, SP_USAGE, "--system is said by a chat template: with --chat");
     if (o->prompt_ids)
@@ -69,11 +137,8 @@ static enum sp_status make_prompt(struct sp_engine *e, const struct run_options 
         sp_fail(err, SP_USAGE, "there is no tokenizer beside the model");
         return sp_remedy(err, "--tokenizer FILE, or --prompt-ids N,N,...");
     }
-    for (int i = 1; i < call->n_operands; i++)
-        sp_text_printf(&text, "%s%s", i > 1 ? " " : "", call->operands[i]);
-    enum sp_status st = o->chat ? chat_prompt(e, o->system, &text, ids, err)
-                                : sp_tokenizer_encode(e->tokenizer, text.at ? text.at : "", text.n, true, ids, err);
-    sp_text_clear(&text);
+    enum sp_status st = o->chat ? chat_prompt(e, o->system, text, ids, err)
+                                : sp_tokenizer_encode(e->tokenizer, text->n ? text->at : "", text->n, true, ids, err);
     int64_t begin = e->job.config.bos >= 0 ? e->job.config.bos : sp_tokenizer_eos(e->tokenizer);
     if (!st && !ids->n && begin >= 0)
         sp_ids_add(ids, (int32_t)begin);
@@ -82,7 +147,7 @@ static enum sp_status make_prompt(struct sp_engine *e, const struct run_options 
 
 /* ---- the answer ---- */
 
-static void on_token(void *self, const struct sp_event *e)
+void run_on_token(void *self, const struct sp_event *e)
 {
     if (e->kind == SP_EVENT_TOKEN && e->text) {
         fputs(e->text, self);
@@ -98,7 +163,7 @@ static json_t *ids_json(const struct sp_ids *ids)
     return a;
 }
 
-static double rate(double n, double s)
+double run_rate(double n, double s)
 {
     return s > 0 ? n / s : 0;
 }
@@ -106,8 +171,8 @@ static double rate(double n, double s)
 static json_t *answer_json(const struct sp_answer *a, const float *logits, int64_t vocab)
 {
     json_t *j = json_pack("{s:s, s:s%, s:o, s:I, s:f, s:f, s:f, s:b}", "schema", "sparsam.run/1", "text", a->text.at ? a->text.at : "", a->text.n, "token_ids",
-                          ids_json(&a->ids), "prompt_tokens", (json_int_t)a->prompt_tokens, "prompt_tokens_per_s", rate((double)a->prompt_tokens, a->prompt_s),
-                          "generate_tokens_per_s", rate((double)a->ids.n, a->generate_s), "first_token_s", a->first_token_s, "ended", (int)a->ended);
+                          ids_json(&a->ids), "prompt_tokens", (json_int_t)a->prompt_tokens, "prompt_tokens_per_s", run_rate((double)a->prompt_tokens, a->prompt_s),
+                          "generate_tokens_per_s", run_rate((double)a->ids.n, a->generate_s), "first_token_s", a->first_token_s, "ended", (int)a->ended);
     json_t *list = logits ? json_array() : NULL;
     for (int64_t i = 0; list && i < vocab; i++)
         json_array_append_new(list, json_real((double)logits[i]));
@@ -116,15 +181,20 @@ static json_t *answer_json(const struct sp_answer *a, const float *logits, int64
     return j;
 }
 
-static enum sp_status answer(struct sp_engine *e, struct verb_call *call, struct sp_answer *a, float *logits, struct sp_err *err)
+struct sp_sampling run_sampling(const struct sp_recipe_serve *s)
+{
+    return (struct sp_sampling){ s->temperature, s->top_p, s->min_p, s->repeat_penalty, s->top_k, s->seed, s->greedy };
+}
+
+static enum sp_status answer(struct sp_engine *e, struct verb_call *call, const struct sp_text *text, struct sp_answer *a, float *logits, struct sp_err *err)
 {
     const struct run_options *o = call->options;
     const struct sp_recipe_serve *s = &o->serve;
-    struct sp_sampling how = { s->temperature, s->top_p, s->min_p, s->repeat_penalty, s->top_k, s->seed, s->greedy };
-    struct sp_watch watch = { on_token, stdout };
+    struct sp_sampling how = run_sampling(s);
+    struct sp_watch watch = { run_on_token, stdout };
     struct sp_session session;
     struct sp_ids prompt = { 0 };
-    enum sp_status st = make_prompt(e, o, call, &prompt, err);
+    enum sp_status st = make_prompt(e, o, text, &prompt, err);
     sp_session_begin(&session, e);
     if (!st && logits) {
         st = sp_session_feed(&session, prompt.at, (int64_t)prompt.n, err);
@@ -133,8 +203,9 @@ static enum sp_status answer(struct sp_engine *e, struct verb_call *call, struct
         sp_session_end(&session);
         sp_session_begin(&session, e);
     }
+    session.stop = o->stop;
     if (!st)
-        st = sp_generate(&session, prompt.at, (int64_t)prompt.n, &how, s->max_tokens, s->ignore_eos, call->common.json ? NULL : &watch, a, err);
+        st = sp_generate(&session, prompt.at, (int64_t)prompt.n, &how, s->max_tokens < 0 ? ANSWER_TOKENS : s->max_tokens, s->ignore_eos, call->common.json ? NULL : &watch, a, err);
     sp_session_end(&session);
     sp_ids_clear(&prompt);
     return st;
@@ -149,18 +220,18 @@ static void show(const struct sp_answer *a, const float *logits, int64_t vocab, 
     for (int64_t i = 0; logits && i < vocab; i++)
         printf("%lld %.6f\n", (long long)i, (double)logits[i]);
     if (!quiet)
-        fprintf(stderr, "prompt %lld tokens at %.0f/s, generated %zu at %.0f/s\n", (long long)a->prompt_tokens, rate((double)a->prompt_tokens, a->prompt_s),
-                a->ids.n, rate((double)a->ids.n, a->generate_s));
+        fprintf(stderr, "prompt %lld tokens at %.0f/s, generated %zu at %.0f/s\n", (long long)a->prompt_tokens, run_rate((double)a->prompt_tokens, a->prompt_s),
+                a->ids.n, run_rate((double)a->ids.n, a->generate_s));
 }
 
-static enum sp_status with_engine(struct verb_call *call, struct sp_engine *e, struct sp_err *err)
+static enum sp_status with_engine(struct verb_call *call, struct sp_engine *e, const struct sp_text *text, struct sp_err *err)
 {
     const struct run_options *o = call->options;
     struct sp_answer a = { 0 };
     float *logits = o->logits ? sp_alloc((size_t)e->job.config.vocab * sizeof *logits) : NULL;
     if (o->logits && !logits)
         return sp_fail(err, SP_NOMEM, "no memory for the logits");
-    enum sp_status st = answer(e, call, &a, logits, err);
+    enum sp_status st = answer(e, call, text, &a, logits, err);
     if (!st && call->common.json)
         call->answer = answer_json(&a, logits, e->job.config.vocab);
     else if (!st)
@@ -177,12 +248,16 @@ static enum sp_status open_and_answer(struct verb_call *call, const struct sp_ma
     struct sp_model_config c;
     struct sp_weights w;
     struct sp_engine e;
+    struct sp_text text = { .max = PROMPT_MAX };
     TRY(sp_weights_open(&w, call->operands[0], err));
     c = w.config;
     sp_weights_close(&w);
     struct sp_serve_shape shape = sp_serve_shape_of(&r, &c);
     TRY(sp_engine_open(&e, call->operands[0], o->tokenizer, &shape, m, pool, err));
-    enum sp_status st = with_engine(call, &e, err);
+    enum sp_status st = prompt_text(o, call, &text, err);
+    if (!st)
+        st = is_conversation(o, call) ? chat_run(call, &e, &text, err) : with_engine(call, &e, &text, err);
+    sp_text_clear(&text);
     sp_engine_close(&e);
     return st;
 }
@@ -212,14 +287,25 @@ static enum sp_status run_run(struct verb_call *call, struct sp_err *err)
 
 const struct verb sp_verb_run = {
     .name = "run",
-    .help = "let a model answer",
+    .help = "let a model answer, or talk with it",
     .operands = "MODEL [PROMPT...]", .operands_min = 1, .operands_max = VERB_OPERANDS_ANY,
     .text = "MODEL is a Hugging Face folder, a GGUF file, or a llama2.c checkpoint. The answer goes\n"
             "to standard output as it comes, the speed to standard error.\n"
             "\n"
             "  sparsam run model Once upon a time\n"
             "  sparsam run model.gguf --chat Why is the sky blue?\n"
-            "  sparsam run model --prompt-ids 1,403 --greedy --max-tokens 64\n",
+            "  sparsam run model.gguf --chat --prompt-file question.txt\n"
+            "  echo Once upon a time | sparsam run model\n"
+            "  sparsam run model --prompt-ids 1,403 --greedy --max-tokens 64\n"
+            "\n"
+            "On a terminal and without a prompt it is a conversation: by the model's chat template, or,\n"
+            "where it has none, a text that goes on. Only what is new of it goes through the model.\n"
+            "Ctrl-C stops an answer, Ctrl-D ends, /help lists what else can be said to the program.\n"
+            "A full context forgets the oldest exchanges and says so. Lines from elsewhere: -i.\n"
+            "\n"
+            "  sparsam run model.gguf\n"
+            "  sparsam run model.gguf --system \"Answer in one sentence.\"\n"
+            "  sparsam run model.gguf -i --json <questions.txt\n",
     .sets = { { sp_recipe_serve_options, offsetof(struct run_options, serve) }, { run_options, 0 } },
     .options_bytes = sizeof(struct run_options),
     .run = run_run,

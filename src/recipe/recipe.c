@@ -98,8 +98,8 @@ const struct sp_option sp_recipe_train_options[] = {
 
 #define AT(field) offsetof(struct sp_recipe_serve, field)
 const struct sp_option sp_recipe_serve_options[] = {
-    { .name = "max-tokens", .key = "serve.max_tokens", .letter = 'n', .kind = SP_OPT_INT, .at = AT(max_tokens), .min = 0, .max = 1 << 24, .fallback = 128, .group = "Answering",
-      .unit = "tokens", .help = "tokens to generate at most" },
+    { .name = "max-tokens", .key = "serve.max_tokens", .letter = 'n', .kind = SP_OPT_INT, .at = AT(max_tokens), .min = -1, .max = 1 << 24, .fallback = -1, .group = "Answering",
+      .unit = "tokens", .help = "tokens to generate at most; -1: 128, in a conversation as many as the context holds" },
     { .name = "temperature", .key = "serve.temperature", .letter = 't', .kind = SP_OPT_REAL, .at = AT(temperature), .min = 0, .max = 100, .fallback = 0.8, .help = "0: always the likeliest token" },
     { .name = "top-k", .key = "serve.top_k", .kind = SP_OPT_INT, .at = AT(top_k), .min = 0, .max = 1 << 22, .fallback = 40, .help = "draw from the k likeliest; 0: all" },
     { .name = "top-p", .key = "serve.top_p", .kind = SP_OPT_REAL, .at = AT(top_p), .min = 0, .max = 1, .fallback = 0.95, .help = "draw from the likeliest that make up this share" },
