@@ -96,6 +96,111 @@ static void keep(float *to, const struct sp_session *s)
     memcpy(to, s->logits, VOCAB * sizeof *to);
 }
 
+/* ---- going back ---- */
+
+/* After another end was taken back, the same tokens give the logits they give from the beginning. */
+static void cut_back_is_as_never_fed(void **u)
+{
+    float fresh[VOCAB], again[VOCAB];
+    static const int32_t other[] = { 3, 17, 0, 12, 2, 2, 2, 2 };
+    (void)u;
+    for (int f = 0; f < 2; f++) {
+        struct sp_engine e;
+        struct sp_session s;
+        open_engine(&e, f, 1);
+        sp_session_begin(&s, &e);
+        OK(sp_session_feed(&s, prompt, PROMPT, &err));
+        keep(fresh, &s);
+        sp_session_end(&s);
+        sp_session_begin(&s, &e);
+        assert_int_equal(sp_session_shared(&s, prompt, PROMPT), 0);
+        OK(sp_session_feed(&s, other, SP_COUNT(other), &err));
+        int64_t n = sp_session_shared(&s, prompt, PROMPT);
+        assert_int_equal(n, 4);
+        sp_session_cut(&s, n);
+        assert_null(s.logits);
+        assert_int_equal(s.past, 4);
+        assert_int_equal(s.history.n, 4);
+        OK(sp_session_feed(&s, prompt + n, PROMPT - n, &err));
+        keep(again, &s);
+        assert_memory_equal(fresh, again, sizeof fresh);
+        sp_session_cut(&s, 100); /* nothing lies behind */
+        assert_int_equal(s.past, PROMPT);
+        sp_session_end(&s);
+        sp_engine_close(&e);
+    }
+}
+
+/* ---- how an answer ends ---- */
+
+struct heard { struct sp_text text; int tokens; };
+
+static void hear(void *self, const struct sp_event *e)
+{
+    struct heard *h = self;
+    if (e->kind != SP_EVENT_TOKEN)
+        return;
+    sp_text_add(&h->text, e->text, strlen(e->text));
+    h->tokens++;
+}
+
+/* A model of bytes answers once; then the middle of its answer is the stop text. */
+static void stop_text_ends_an_answer(void **u)
+{
+    static const struct sp_sampling greedy = { .greedy = true };
+    struct sp_engine e;
+    struct sp_session s;
+    struct sp_answer whole, cut;
+    struct heard h = { 0 };
+    struct sp_watch watch = { hear, &h };
+    (void)u;
+    open_engine(&e, 0, 4);
+    OK(sp_tokenizer_chars(&e.tokenizer, "abcdefghijklmnopqrs", VOCAB, NULL, &err));
+    sp_session_begin(&s, &e);
+    OK(sp_generate(&s, prompt, PROMPT, &greedy, ANSWER, true, NULL, &whole, &err));
+    assert_int_equal(whole.text.n, ANSWER);
+    sp_session_end(&s);
+    for (size_t n = 1; n < 4; n++) {
+        char stop[8];
+        snprintf(stop, sizeof stop, "%.*s", (int)n, whole.text.at + 4);
+        size_t at = (size_t)(strstr(whole.text.at, stop) - whole.text.at);
+        sp_session_begin(&s, &e);
+        s.stop = stop;
+        OK(sp_generate(&s, prompt, PROMPT, &greedy, ANSWER, true, &watch, &cut, &err));
+        assert_true(cut.ended);
+        assert_int_equal(cut.text.n, at);
+        assert_memory_equal(cut.text.at, whole.text.at, at);
+        assert_int_equal(h.text.n, at);
+        assert_memory_equal(h.text.n ? h.text.at : "", whole.text.at, at);
+        h.text.n = 0;
+        sp_answer_clear(&cut);
+        sp_session_end(&s);
+    }
+    /* one that never comes holds nothing back in the end */
+    char never[4] = { whole.text.at[ANSWER - 1], 'z', 'z', 0 };
+    sp_session_begin(&s, &e);
+    s.stop = never;
+    OK(sp_generate(&s, prompt, PROMPT, &greedy, ANSWER, true, &watch, &cut, &err));
+    assert_false(cut.ended);
+    assert_int_equal(h.text.n, ANSWER);
+    assert_memory_equal(h.text.at, whole.text.at, ANSWER);
+    sp_answer_clear(&cut);
+    sp_session_end(&s);
+    sp_engine_add_end(&e, whole.ids.at[3]);
+    int32_t first = 0;
+    while (whole.ids.at[first] != whole.ids.at[3])
+        first++;
+    sp_session_begin(&s, &e);
+    OK(sp_generate(&s, prompt, PROMPT, &greedy, ANSWER, false, NULL, &cut, &err));
+    assert_true(cut.ended);
+    assert_int_equal(cut.ids.n, first);
+    sp_answer_clear(&cut);
+    sp_session_end(&s);
+    sp_answer_clear(&whole);
+    sp_text_clear(&h.text);
+    sp_engine_close(&e);
+}
+
 /* ---- the cache ---- */
 
 static void cache_equals_whole_prefix(void **u)
@@ -342,7 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cache_equals_whole_prefix), cmocka_unit_test(chunks_change_nothing),  cmocka_unit_test(limits_are_said),
         cmocka_unit_test(draws_follow_the_softmax),  cmocka_unit_test(repeats_are_penalised), cmocka_unit_test(same_rules_same_tokens),
-        cmocka_unit_test(damaged_logits_are_said),
+        cmocka_unit_test(damaged_logits_are_said),   cmocka_unit_test(cut_back_is_as_never_fed), cmocka_unit_test(stop_text_ends_an_answer),
     };
     return cmocka_run_group_tests(tests, make_models, remove_models);
 }

@@ -41,6 +41,37 @@ static void like_jinja(void **state)
     json_decref(v);
 }
 
+/* The forms in which families end a turn: a special token, or a text. */
+static void endings(void **state)
+{
+    static const struct { const char *source, *special, *stop; } cases[] = {
+        { "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}", "<|im_end|>", "" },
+        { "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content | trim }} </s>{% endif %}{% endfor %}", "</s>", "" },
+        { "{% for m in messages %}### {{ m.role }}:\n{{ m.content }}\n\n{% endfor %}", NULL, "### user:" },
+        { "{% for m in messages %}{{ m.content }}\n{% endfor %}", NULL, "" },
+        { "{{ messages[0].content }}", NULL, "" },
+    };
+    static const char json[] = "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 3, \"content\": \"<|im_start|>\", \"special\": true}, {\"id\": 4, \"content\": "
+                               "\"<|im_end|>\", \"special\": true}, {\"id\": 5, \"content\": \"</s>\", \"special\": true}], \"model\": {\"type\": \"WordLevel\", "
+                               "\"vocab\": {\"[UNK]\": 0, \"a\": 1, \"b\": 2}, \"unk_token\": \"[UNK]\"}}";
+    struct sp_tokenizer *k = NULL;
+    struct sp_err err = { 0 };
+    (void)state;
+    assert_int_equal(sp_tokenizer_from_json(&k, json, sizeof json - 1, &err), SP_OK);
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        struct sp_template *t = NULL;
+        struct sp_text stop = { 0 };
+        int32_t id = -2;
+        assert_int_equal(sp_template_parse(&t, cases[i].source, strlen(cases[i].source), &err), SP_OK);
+        assert_int_equal(sp_template_ending(t, k, &id, &stop, &err), SP_OK);
+        assert_int_equal(id, cases[i].special ? sp_tokenizer_find(k, cases[i].special) : -1);
+        assert_string_equal(stop.n ? stop.at : "", cases[i].stop);
+        sp_text_clear(&stop);
+        sp_template_free(t);
+    }
+    sp_tokenizer_free(k);
+}
+
 static const struct {
     const char *source;
     enum sp_status status;
@@ -150,6 +181,6 @@ static void injection(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(like_jinja), cmocka_unit_test(refusals), cmocka_unit_test(deep), cmocka_unit_test(injection) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(like_jinja), cmocka_unit_test(refusals), cmocka_unit_test(deep), cmocka_unit_test(injection), cmocka_unit_test(endings) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,7 +129,46 @@ gives 2 run "$temp/tiny" --chat --prompt-ids 1; says err "--prompt-ids"
 printf '%s' '{% if messages[0].role != "user" %}{{ raise_exception("nobody may say how") }}{% endif %}{{ messages[0].content }}' >"$temp/tiny/chat_template.jinja"
 gives 0 run "$temp/tiny" --chat --greedy --max-tokens 2 --json hello; says out '"schema": "sparsam.run/1"'; parses
 gives 2 run "$temp/tiny" --chat --system short hello; says err "nobody may say how"
+# prompts from elsewhere are the prompt
+gives 0 run "$temp/tiny" --greedy -n 4 --json "a b c"; cp "$temp/out" "$temp/words.out"
+same() { sed 's/_per_s.*//; s/first_token_s.*//' "$temp/out" | cmp -s - "$temp/text.out"; ok "$1 gives the same answer" $?; }
+sed 's/_per_s.*//; s/first_token_s.*//' "$temp/words.out" >"$temp/text.out"
+printf 'a b c\n' >"$temp/prompt.txt"
+gives 0 run "$temp/tiny" --greedy -n 4 --json --prompt "a b c"; same --prompt
+gives 0 run "$temp/tiny" --greedy -n 4 --json --prompt-file "$temp/prompt.txt"; same --prompt-file
+gives 0 run "$temp/tiny" --greedy -n 4 --json <"$temp/prompt.txt"; same "standard input"
+gives 0 run "$temp/tiny" --greedy -n 4 --json --prompt - <"$temp/prompt.txt"; same "--prompt -"
+gives 2 run "$temp/tiny" --prompt a b; says err "one of them"
+gives 1 run "$temp/tiny" --prompt-file "$temp/nowhere.txt"; says err "nowhere.txt"
+# a conversation: turn by turn, what is cached stays, a full context forgets and says so
+printf '%s' '{% for m in messages %}<{{ m.role }}>{{ m.content }}|{% endfor %}' >"$temp/tiny/chat_template.jinja"
+printf 'a b\n/save %s\n\nc d\n//e\n/stats\n' "$temp/said.json" >"$temp/lines.txt"
+gives 0 run "$temp/tiny" -i --greedy -n 3 --cache 30 --stats <"$temp/lines.txt"; says err "were cached"; says err "is forgotten\|are forgotten"; says err "3 answers"
+grep -q '"content": "a b"' "$temp/said.json"; ok "/save writes what was said" $?
+gives 0 run "$temp/tiny" -i --greedy -n 3 --system short --json <"$temp/lines.txt"; says out '"schema": "sparsam.chat/1"'; says out '"answers": 3'; says out '"content": "short"'; says out '"content": "/e"'; parses
+grep -q '"cached_tokens": 0' "$temp/out"; [ $? = 1 ]; ok "a later turn finds the earlier ones in the cache" $?
+printf '/load %s\n/clear\n/exit\nnever\n' "$temp/said.json" >"$temp/lines.txt"
+gives 0 run "$temp/tiny" -i --json <"$temp/lines.txt"; says out '"answers": 0'; says out '"content": "short"'
+grep -q '"content": "a b"' "$temp/out"; [ $? = 1 ]; ok "/clear forgets what was said, not how the model is to behave" $?
+echo /nope | gives 2 run "$temp/tiny" -i; says err "/nope is no command"
+awk 'BEGIN { for (i = 0; i < 99; i++) printf "word%d ", i }' | gives 1 run "$temp/tiny" -i; says err "the context holds 32"
 rm "$temp/tiny/chat_template.jinja"
+printf 'a b\n\nc\n' >"$temp/lines.txt"
+gives 0 run "$temp/tiny" -i --greedy -n 3 --cache 12 <"$temp/lines.txt"; says err "no chat template"; says err "tokens are forgotten"; says err "3 answers"
+gives 2 run "$temp/tiny" -i --system short </dev/null; says err "no chat template"
+# Ctrl-C stops an answer and not the conversation; one between answers ends it; it is booked as finished
+mkfifo "$temp/fifo"
+"$program" run "$temp/tiny" -i --ignore-end --cache 4000 -n 3900 --threads 1 <"$temp/fifo" >"$temp/out" 2>"$temp/err" & pid=$!
+exec 9>"$temp/fifo"
+echo "a b" >&9
+i=0; while [ ! -s "$temp/out" ] && [ $i -lt 200 ]; do sleep 0.05; i=$((i + 1)); done
+kill -INT $pid; echo /stats >&9
+i=0; while ! grep -q "are taken" "$temp/err" && [ $i -lt 200 ]; do sleep 0.05; i=$((i + 1)); done
+says err "(stopped)"; says err "are taken"
+kill -INT $pid; wait $pid; status=$?
+exec 9>&-
+[ $status = 0 ]; ok "a signal between answers ends the conversation with status 0, not $status" $?
+gives 0 report; grep "Z  run  " "$temp/out" | head -n 1 | grep -q finished; ok "the conversation is booked as finished" $?
 gives 0 quantize "$temp/tiny" --bits 20 --calibrate "$temp/words.txt" --windows 8 --json -o "$temp/b.gguf"; says out '"schema": "sparsam.quantize/1"'; says out '"kl_divergence_predicted"'; parses
 gives 0 quantize "$temp/tiny" --to q4_0 --calibrate "$temp/words.txt" --windows 16 --fit 3 --json --no-judge -o "$temp/b.gguf"; says out '"kl_divergence_after"'; parses
 gives 0 quantize "$temp/tiny" --to q4_0 --calibrate "$temp/words.txt" --windows 16 --fit 3 --no-judge --quiet -o "$temp/b.gguf"; says out "Fitted in 3 steps"

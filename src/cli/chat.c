@@ -348,7 +348,7 @@ static enum sp_status help(struct chat *c, const char *none, struct sp_err *err)
         if (commands[i].help)
             fprintf(stderr, "  /%-7s%-5s %s\n", commands[i].name, commands[i].argument, commands[i].help);
     fputs("  A line that ends in \\ goes on with the next; // says a line that begins with /.\n"
-          "  Ctrl-C stops an answer, at the prompt it takes a line back or ends.\n", stderr);
+          "  Ctrl-C stops an answer; at the prompt it takes a line back, and twice it ends.\n", stderr);
     return SP_OK;
 }
 
@@ -387,11 +387,12 @@ static enum sp_status turn(struct chat *c, const struct sp_text *line, struct sp
 static enum sp_status heard(const struct chat *c, enum sp_status st, struct sp_err *err)
 {
     char line[1024];
-    if (st == SP_INTERRUPTED && !sp_signal_pending())
-        return SP_OK;
-    if (!st || st == SP_NOMEM || st == SP_DIVERGED || !lines_edited(c->in))
+    bool stopped = st == SP_INTERRUPTED && !sp_signal_pending();
+    if (!st || (!stopped && (st == SP_NOMEM || st == SP_DIVERGED || !lines_edited(c->in))))
         return st;
-    fprintf(stderr, "sparsam: %s\n", sp_err_line(err, line, sizeof line));
+    if (!stopped)
+        fprintf(stderr, "sparsam: %s\n", sp_err_line(err, line, sizeof line));
+    *err = (struct sp_err){ 0 };
     return SP_OK;
 }
 

@@ -1,7 +1,7 @@
 /* cli/lines.c - lines of standard input.  On a terminal they are edited, and those before are at hand (libedit);
  * otherwise they are read as they stand.
  *
- * A signal while it waits takes a begun line back, or ends the input: signals are let in only while it waits, so that
+ * A signal while it waits takes a begun line back, a second one ends the input: signals are let in only while it waits, so that
  * none is lost between looking for one and waiting.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -21,7 +21,8 @@ enum { LINE_MAX_BYTES = 16 << 20, CHUNK = 1 << 16, HISTORY = 500 };
 struct lines {
     EditLine *edit;                /* NULL: not a terminal */
     History *history;
-    bool more;                     /* within a line that goes on */
+    bool quiet;
+    bool more, dropped;            /* within a line that goes on; the last one was taken back */
     char at[CHUNK];
     size_t n, taken;
 };
@@ -102,6 +103,8 @@ static enum lines_end edit_one(struct lines *l, struct sp_text *line)
     int n = 0;
     errno = 0;
     const char *s = el_gets(l->edit, &n);
+    bool again = l->dropped;
+    l->dropped = false;
     if (s && n > 0) {
         n -= s[n - 1] == '\n';
         sp_text_add(line, s, (size_t)n);
@@ -113,11 +116,13 @@ static enum lines_end edit_one(struct lines *l, struct sp_text *line)
     bool begun = typed->lastchar > typed->buffer;
     el_reset(l->edit);
     fputs(n < 0 && errno == EINTR ? "^C\n" : "\n", isatty(1) ? stdout : stderr);
-    if (sp_signal_pending() == SIGINT && (begun || l->more)) {
-        sp_signal_forget();
-        return LINES_DROPPED;
-    }
-    return LINES_OVER;
+    if (sp_signal_pending() != SIGINT || (again && !begun && !l->more))
+        return LINES_OVER;
+    sp_signal_forget();
+    l->dropped = true;
+    if (!begun && !l->more && !l->quiet)
+        fputs("(once more, or Ctrl-D, ends)\n", stderr);
+    return LINES_DROPPED;
 }
 
 /* ---- as they stand ---- */
@@ -162,6 +167,8 @@ enum sp_status lines_new(struct lines **out, bool quiet, struct sp_err *err)
 {
     struct lines *l = sp_zalloc(1, sizeof *l);
     enum sp_status st = l ? SP_OK : sp_fail(err, SP_NOMEM, "no memory to read lines");
+    if (!st)
+        l->quiet = quiet;
     if (!st && isatty(0))
         st = begin_editing(l, err);
     if (!st && l->edit && !quiet)
