@@ -43,6 +43,7 @@ static void gemm_bits_make(struct kernel_case *c, int number)
     g.c_format = case_below(c, 3) ? SP_F32 : SP_BF16;
     bool bias = case_coin(c), acc = case_coin(c);
     gemm_buffers(c, &g, bias, acc);
+    g.work = case_coin(c) ? case_work(c, SP_GEMM_WORK(g.m, g.k)) : NULL;
     memcpy(c->args, &g, sizeof g);
 }
 
@@ -92,6 +93,7 @@ static void gemm_bench(struct kernel_case *c, int number, char name[64], double 
                               .trans = gemm_benches[number].trans, .a_format = gemm_benches[number].a,
                               .b_format = gemm_benches[number].b, .c_format = gemm_benches[number].c };
     gemm_buffers(c, &g, false, false);
+    g.work = sp_formats[g.b_format].block > 1 ? case_work(c, SP_GEMM_WORK(g.m, g.k)) : NULL;
     memcpy(c->args, &g, sizeof g);
     snprintf(name, 64, "%lldx%lldx%lld %s%s %s*%s", (long long)g.m, (long long)g.n, (long long)g.k, g.trans & 1 ? "T" : "N",
              g.trans & 2 ? "T" : "N", sp_formats[g.a_format].name, sp_formats[g.b_format].name);

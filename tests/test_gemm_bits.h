@@ -21,6 +21,7 @@
 enum { COLS = 19, ROWS_MAX = 13, DEPTH_MAX = 32 * 23, LD = 768 };
 static unsigned char bits_b[COLS * LD * 2];
 static float bits_a[ROWS_MAX * DEPTH_MAX], bits_c[ROWS_MAX * COLS], bits_w[COLS * LD];
+static char bits_work[SP_GEMM_WORK(ROWS_MAX, DEPTH_MAX)];
 static void *bits_scratch;
 
 /* Where f16 scales stand in a block. */
@@ -115,10 +116,34 @@ static void products_of(const struct sp_kernel_row *rows, bool needy)
                 g.lda = g.k;
                 fill_rows(g.m, g.k, &r);
                 n += rows_of(rows, &g, needy);
+                g.work = bits_work;
+                n += rows_of(rows, &g, needy);
             }
         }
     print_message("  %d products\n", n);
     assert_true(n > 0 || (rows->needs & ~sp_cpu_features()));
+}
+
+/* Rows made ready once give the bits that rows made ready by each task give: more than a task takes, the last tile not whole. */
+static void many_rows(const struct sp_kernel_row *row)
+{
+    enum { MANY = 1030, K = 288 };
+    static float a[MANY * K], each[MANY * COLS], all[MANY * COLS];
+    static char work[SP_GEMM_WORK(MANY, K)];
+    struct sp_random r = { .key = 12 };
+    for (size_t i = 0; i < SP_COUNT(a); i++)
+        a[i] = (float)sp_random_normal(&r);
+    for (size_t f = 0; f < SP_COUNT(gemm_bits); f++) {
+        fill_blocks(gemm_bits[f], 0, &r);
+        struct sp_gemm_args g = { .a = a, .b = bits_b, .c = each, .m = MANY, .n = COLS, .k = K, .lda = K, .ldb = LD, .ldc = COLS, .trans = 2,
+                                  .a_format = SP_F32, .b_format = (int32_t)gemm_bits[f], .c_format = SP_F32, .threads = 2 };
+        if (row->phases < 2 || (row->needs & ~sp_cpu_features()) || !row->fits(&g))
+            continue;
+        sp_kernel_run(&sp_kernel_gemm, row, &g, NULL, bits_scratch, SP_SCRATCH_MAX);
+        g.c = all, g.work = work;
+        sp_kernel_run(&sp_kernel_gemm, row, &g, NULL, bits_scratch, SP_SCRATCH_MAX);
+        assert_memory_equal(each, all, sizeof all);
+    }
 }
 
 static int run_bits_test(void (*test)(void **))

@@ -20,7 +20,7 @@ SP_GEMM_BITS_ROW(made)
 
 static const struct sp_kernel_row made[] = {
     { .name = "gemm.bits_made", .needs = SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C, .fn = sp_gemm_bits_made, .fits = sp_gemm_bits_made_fits,
-      .tasks = sp_gemm_bits_made_tasks },
+      .phases = 2, .tasks = sp_gemm_bits_made_tasks },
     { .name = "none" },
 };
 
@@ -28,6 +28,8 @@ static void nothing_is_lost(void **unused)
 {
     (void)unused;
     products_of(made, true);
+    for (const struct sp_kernel_row *r = made; r->needs; r++)
+        many_rows(r);
 }
 
 int main(void)

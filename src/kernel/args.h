@@ -15,9 +15,11 @@ enum sp_format { SP_F32, SP_F16, SP_BF16, SP_Q8_0, SP_I32, SP_BYTES /* opaque, k
 /* c[m,n] = op(a)[m,k] op(b)[k,n] (+ bias[n]) (+ acc[m,n]).  trans bit 0: a is stored [k,m];
  * bit 1: b is stored [n,k].  b_packed: b was written by `pack` for this very row.
  * acc may be c itself.  a may be f32 or bf16, b any stored format, c f32 or bf16.
- * threads: how many will share the work, 0: not known. */
+ * work: SP_GEMM_WORK(m, k) bytes where b is in blocks, for rows of a made ready once, or NULL: then each task makes
+ * its own ready.  threads: how many will share the work, 0: not known. */
+#define SP_GEMM_WORK(m, k) (((m) + 3) / 4 * (k) / 32 * 272)
 struct sp_gemm_args {
-    const void *a, *b; const float *bias, *acc; void *c;
+    const void *a, *b; const float *bias, *acc; void *c, *work;
     int64_t m, n, k, lda, ldb, ldc;
     int32_t trans, a_format, b_format, c_format, b_packed, threads;
 };

@@ -65,6 +65,7 @@ static const struct sp_field gemm_fields[] = {
     SP_F(gemm, bias, IN, "const float *"),
     SP_F(gemm, acc, IN, "const float *"),
     SP_F(gemm, c, OUT, "void *"),
+    SP_F(gemm, work, WORK, "void *"),
     SP_F(gemm, m, I64, ""),
     SP_F(gemm, n, I64, ""),
     SP_F(gemm, k, I64, ""),
@@ -87,20 +88,20 @@ static const struct sp_field gemm_fields[] = {
     }
 
 /* Weights in blocks; the tolerance is what bytes lose of a. */
-#define BITS_ROW(isa, features)                                                                                                     \
+#define BITS_ROW(isa, features, n_phases)                                                                                                   \
     {                                                                                                                               \
         .name = "gemm.bits_" #isa, .needs = (features), .fn = sp_gemm_bits_##isa, .fits = sp_gemm_bits_##isa##_fits,               \
-        .tasks = sp_gemm_bits_##isa##_tasks, .scratch_bytes = SP_SCRATCH_MAX, .tolerance = 0.04f,                                  \
+        .phases = n_phases, .tasks = sp_gemm_bits_##isa##_tasks, .scratch_bytes = SP_SCRATCH_MAX, .tolerance = 0.04f,                                  \
     }
 
 static const struct sp_kernel_row gemm_rows[] = {
 #if defined(__x86_64__)
-    BITS_ROW(vnni, SP_CPU_AVX512_VNNI | SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
-    BITS_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
+    BITS_ROW(vnni, SP_CPU_AVX512_VNNI | SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C, 2),
+    BITS_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C, 2),
     VECTOR_ROW(avx512, SP_CPU_AVX512 | SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
     VECTOR_ROW(avx2, SP_CPU_AVX2 | SP_CPU_FMA | SP_CPU_F16C),
 #elif defined(__aarch64__)
-    BITS_ROW(neon, SP_CPU_NEON | SP_CPU_NEON_DOT),
+    BITS_ROW(neon, SP_CPU_NEON | SP_CPU_NEON_DOT, 1),
     VECTOR_ROW(neon, SP_CPU_NEON),
 #endif
 #ifdef SP_WITH_DNNL

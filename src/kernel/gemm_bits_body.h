@@ -163,8 +163,10 @@ static void run_few(const struct sp_gemm_args *g, int64_t task, void *scratch)
 void SP_BITS_ROW(const void *args, int phase, int64_t task, void *scratch)
 {
     const struct sp_gemm_args *g = args;
-    (void)phase;
-    (g->m <= FEW ? run_few : run_many)(g, task, scratch);
+    if (!phase)
+        ready_rows(g, task);
+    else
+        (g->m <= FEW ? run_few : run_many)(g, task, scratch);
 }
 
 bool BITS_PASTE(SP_BITS_ROW, _fits)(const void *args)
@@ -178,6 +180,7 @@ int64_t BITS_PASTE(SP_BITS_ROW, _tasks)(const void *args, int phase)
 {
     const struct sp_gemm_args *g = args;
     struct cut cut = cut_of(g);
-    (void)phase;
+    if (!phase) /* rows made ready */
+        return g->work && g->m > FEW ? ((g->m + TALL - 1) / TALL + TOGETHER - 1) / TOGETHER : 0;
     return g->m <= FEW ? (g->n + few_part(g) - 1) / few_part(g) : cut.down * cut.across;
 }

@@ -1,19 +1,22 @@
 /* kernel/gemm_bits_tile_body.h - many rows of a by weights in blocks: tiles of 4 rows by 16 columns, for gemm_bits_body.h.
  *
- * A task quantizes its rows once and lays four of them side by side; sixteen columns at a time are unpacked to a panel,
- * DEEP runs of k at a time so that it stays in the first cache while all rows pass by.  Of each tile eight sums live in
+ * Rows are quantized and laid four side by side, all of them in a phase before where there is memory for that, else by
+ * each task; sixteen columns at a time are unpacked to a panel, DEEP runs of k at a time so that it stays in the first
+ * cache while all rows pass by.  Of each tile eight sums live in
  * registers, so that six loads feed eight products.  Codes of few bits are summed in 16 bits for as long as they cannot
  * overflow.  Bytes with a sign are multiplied as 16 bits, which takes no more instructions than moving signs, and lets
  * rows of a be 16 bits as well.
  * SPDX-License-Identifier: Apache-2.0 */
 
-enum { K_MAX = 1 << 17, BYTES_MAX = SP_SCRATCH_MAX - (64 << 10), TASKS = 16, TASKS_A_THREAD = 3 };
-enum { TALL = 4 /* rows a tile */, WIDE = 16 /* columns a panel */, DEEP = 16 /* runs */, LEAST = 64 /* rows a task that is cut down */ };
+enum { K_MAX = 1 << 17, BYTES_MAX = SP_SCRATCH_MAX - (64 << 10), TASKS = 16, TASKS_A_THREAD = 3, FINE = 8 /* of those where rows wait */ };
+enum { TALL = 4 /* rows a tile */, WIDE = 16 /* columns a panel */, DEEP = 16 /* runs */, LEAST = 64, HIGHEST = 512 /* rows a task that is cut down */,
+       TOGETHER = 8 /* tiles quantized by a task */ };
 
 /* A run of four rows: four k (two of 16 bits) of each row side by side, scales, scale times the sum of each half (of
  * both, where halves share a scale). */
 struct a_bytes { int8_t q[8][TALL][4]; float d[TALL], sum[2][TALL]; };
 struct a_words { int16_t q[16][TALL][2]; float d[TALL]; };
+_Static_assert(sizeof(struct a_bytes) <= SP_GEMM_WORK(TALL, R) && sizeof(struct a_words) <= SP_GEMM_WORK(TALL, R), "rows made ready have room");
 /* The same of sixteen columns; value: code d - m, in halves. */
 struct b_bytes { uint8_t q[8][WIDE][4]; float d[2][WIDE], m[2][WIDE]; };
 struct b_words { int16_t q[16][WIDE][2]; float d[WIDE]; };
@@ -118,19 +121,26 @@ static int64_t a_bytes_of(int format)
     return in_words(format) ? sizeof(struct a_words) : sizeof(struct a_bytes);
 }
 
-/* Rows i0.. as tiles: to[piece of k][tile][run]. */
-static void take_tiles(const struct sp_gemm_args *g, char *to, int64_t i0, int64_t tiles)
+/* Tiles of rows, the first of them row i0: at[piece of k][of `all` tiles][run]. */
+struct tiles { char *at; int64_t i0, all; };
+
+static char *tile_at(const struct sp_gemm_args *g, const struct tiles *a, int64_t t, int64_t run)
 {
-    const int64_t runs = g->k / R, size = a_bytes_of(g->b_format);
+    int64_t runs = g->k / R, piece = run / DEEP * DEEP, deep = runs - piece < DEEP ? runs - piece : DEEP;
+    return a->at + (piece * a->all + t * deep + run - piece) * a_bytes_of(g->b_format);
+}
+
+static void take_tiles(const struct sp_gemm_args *g, const struct tiles *a, int64_t from, int64_t end)
+{
+    const int64_t runs = g->k / R;
     const int halves = shape_of(g->b_format).halves;
     struct lines l;
-    for (int64_t t = 0; t < tiles; t++)
+    for (int64_t t = from; t < end; t++)
         for (int64_t first = 0; first < runs; first += CHUNK) {
-            int64_t n = runs - first < CHUNK ? runs - first : CHUNK, piece = first / DEEP * DEEP;
-            int64_t deep = runs - piece < DEEP ? runs - piece : DEEP;
-            char *at = to + (piece * tiles + t * deep + first - piece) * size;
+            int64_t n = runs - first < CHUNK ? runs - first : CHUNK;
+            char *at = tile_at(g, a, t, first);
             for (int i = 0; i < TALL; i++)
-                take_line(g, &l, i, i0 + t * TALL + i, first, n);
+                take_line(g, &l, i, a->i0 + t * TALL + i, first, n);
             if (in_words(g->b_format))
                 lay_words((struct a_words *)(void *)at, &l, n);
             else
@@ -372,7 +382,7 @@ static void put_eight(const struct sp_gemm_args *g, int64_t i, int64_t j, const 
 
 static int64_t tasks_wanted(const struct sp_gemm_args *g)
 {
-    return g->threads > 0 ? TASKS_A_THREAD * g->threads : TASKS;
+    return (g->threads > 0 ? TASKS_A_THREAD * g->threads : TASKS) * (g->work && g->m > FEW ? FINE : 1);
 }
 
 static int64_t part_of(int64_t n, int64_t wanted, int64_t unit, int64_t least)
@@ -387,16 +397,17 @@ struct cut { int64_t rows, cols, down, across; };
 /* Bytes of scratch for each row. */
 static int64_t tile_row_bytes(const struct sp_gemm_args *g)
 {
-    return g->k / R * a_bytes_of(g->b_format) / TALL + WIDE * 4;
+    return (g->work ? 0 : g->k / R * a_bytes_of(g->b_format) / TALL) + WIDE * 4;
 }
 
 /* Rows are quantized once for each cut across, columns unpacked once for each cut down: as few of both as make the
- * tasks wanted. */
+ * tasks wanted.  Where all rows wait, only columns cost. */
 static struct cut cut_of(const struct sp_gemm_args *g)
 {
     int64_t most = (BYTES_MAX - DEEP * (int64_t)(sizeof(struct b_bytes) + sizeof(struct b_words))) / tile_row_bytes(g) / TALL * TALL;
+    most = g->work && most > HIGHEST ? HIGHEST : most;
     int64_t wanted = tasks_wanted(g), down = (g->m + most - 1) / most;
-    while (down < wanted && g->m / (down + 1) >= LEAST && g->n * 2 * down < g->m * wanted)
+    while (!g->work && down < wanted && g->m / (down + 1) >= LEAST && g->n * 2 * down < g->m * wanted)
         down++;
     struct cut c = { .rows = part_of(g->m, down, TALL, TALL) };
     c.down = (g->m + c.rows - 1) / c.rows;
@@ -405,23 +416,35 @@ static struct cut cut_of(const struct sp_gemm_args *g)
     return c;
 }
 
+/* A task of the phase before. */
+static void ready_rows(const struct sp_gemm_args *g, int64_t task)
+{
+    const struct tiles all = { .at = g->work, .all = (g->m + TALL - 1) / TALL };
+    int64_t from = task * TOGETHER, end = from + TOGETHER;
+    take_tiles(g, &all, from, end < all.all ? end : all.all);
+}
+
 static void run_many(const struct sp_gemm_args *g, int64_t task, void *scratch)
 {
     const struct cut cut = cut_of(g);
-    const int64_t i0 = task / cut.across * cut.rows, j0 = task % cut.across * cut.cols, runs = g->k / R, size = a_bytes_of(g->b_format);
+    const int64_t i0 = task / cut.across * cut.rows, j0 = task % cut.across * cut.cols, runs = g->k / R;
     const int64_t m = g->m - i0 < cut.rows ? g->m - i0 : cut.rows, end = j0 + cut.cols < g->n ? j0 + cut.cols : g->n;
-    const int64_t tiles = (m + TALL - 1) / TALL;
+    const int64_t tiles = (m + TALL - 1) / TALL, tile0 = g->work ? i0 / TALL : 0;
     char *panel = scratch, *rows = panel + DEEP * (sizeof(struct b_bytes) + sizeof(struct b_words));
-    float *sum = (float *)(void *)(rows + tiles * runs * size);
+    float *sum = (float *)(void *)rows;
+    struct tiles a = { .at = g->work, .all = (g->m + TALL - 1) / TALL };
     tile_fn *tile = tile_of(g->b_format);
-    take_tiles(g, rows, i0, tiles);
+    if (!g->work) {
+        a = (struct tiles){ rows + tiles * TALL * WIDE * (int64_t)sizeof *sum, i0, tiles };
+        take_tiles(g, &a, 0, tiles);
+    }
     for (int64_t j = j0; j < end; j += WIDE) {
         memset(sum, 0, (size_t)(tiles * TALL * WIDE) * sizeof *sum);
         for (int64_t first = 0; first < runs; first += DEEP) {
             int64_t deep = runs - first < DEEP ? runs - first : DEEP;
             fill_panel(g, panel, j, first, deep);
             for (int64_t t = 0; t < tiles; t++)
-                tile(sum + t * TALL * WIDE, panel, rows + (first * tiles + t * deep) * size, deep);
+                tile(sum + t * TALL * WIDE, panel, tile_at(g, &a, tile0 + t, first), deep);
         }
         for (int64_t i = 0; i < m; i++)
             for (int64_t c = 0; c < WIDE && j + c < end; c += 8)

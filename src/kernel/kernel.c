@@ -23,6 +23,7 @@ void sp_kernel_run(const struct sp_kernel *k, const struct sp_kernel_row *row, c
 {
     int64_t (*tasks)(const void *, int) = row->tasks ? row->tasks : k->tasks;
     struct call c = { row, args, 0, scratch, stride };
-    for (; c.phase < k->phases; c.phase++)
+    const int phases = row->phases ? row->phases : k->phases;
+    for (; c.phase < phases; c.phase++)
         sp_pool_run(pool, one_task, &c, tasks(args, c.phase));
 }

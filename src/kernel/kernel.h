@@ -56,6 +56,7 @@ struct sp_kernel_row {
     float tolerance;               /* relative, against portable                */
     /* A row whose tasks are cut its own way says so; NULL: the family's. */
     int64_t (*tasks)(const void *args, int phase);
+    int phases;                    /* of such a row; 0: the family's            */
     /* gemm only: bytes of the packed form of b, 0 when the row takes b plain; and the writer. */
     int64_t (*pack_bytes)(const struct sp_gemm_args *g);
     void (*pack)(const struct sp_pack_args *p, int64_t task, void *scratch);

@@ -40,6 +40,8 @@ static enum sp_status matmul_shape(struct sp_node *n, const struct sp_type *in, 
         n->out[0] = SP_TYPE(SP_F32, s.m, s.n);
     n->out[0].dim[n->out[0].n - 1] = s.n;
     n->out[0].format = op_format(n, SP_F32);
+    if (!is_packed(in) && sp_formats[in[1].format].block > 1)
+        n->work_bytes = SP_GEMM_WORK(s.m, s.k);
     return op_want(n, in[3].n < 0 || sp_type_elements(&in[3]) == s.m * s.n, "an accumulator of its result's size", &in[3], err);
 }
 
