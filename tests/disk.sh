@@ -72,6 +72,45 @@ else
     skipped=$((skipped + 1))
 fi
 
+# a smaller model on a full disk: the file that stood there stays, nothing half-written is left; killed: the same
+quantize() { # format, file
+    "$temp/sparsam" quantize "$temp/whole" --to "$1" --tokenizer none --quiet --threads 1 --no-judge -o "$2"
+}
+mkdir "$temp/less"
+for f in q8_0 q4_0 q6_k; do gives 0 quantize $f "$temp/$f.gguf"; done
+cp "$temp/q8_0.gguf" "$temp/less/model.gguf"
+is_one_of() { # file, formats...
+    model=$1
+    shift
+    for f in "$@"; do cmp -s "$model" "$temp/$f.gguf" && return 0; done
+    return 1
+}
+gives 0 with_fault "count:$temp/calls" quantize q4_0 "$temp/less/other.gguf"
+calls=$(cat "$temp/calls")
+at=1 met=0
+while [ $at -le "$calls" ]; do
+    with_fault "full@$at" quantize q4_0 "$temp/less/model.gguf" >"$temp/out" 2>"$temp/err"
+    if [ $? = 1 ]; then
+        met=$((met + 1))
+        one_sentence; says "No space left\|disk is full\|ledger.db: .*disk"
+    fi
+    is_one_of "$temp/less/model.gguf" q8_0 q4_0; ok "full at call $at: the model is whole" $?
+    [ -z "$(find "$temp/less" -name '*.tmp-*')" ]; ok "full at call $at: no half file is left" $?
+    at=$((at + 1 + calls / 12))
+done
+[ $met -gt 2 ]; ok "$met runs met a full disk" $?
+at=2 met=0
+while [ $at -le "$calls" ]; do
+    (with_fault "kill@$at" quantize q6_k "$temp/less/model.gguf") >"$temp/out" 2>"$temp/err"
+    [ $? = 137 ] && met=$((met + 1))
+    is_one_of "$temp/less/model.gguf" q8_0 q4_0 q6_k; ok "killed at call $at: the model is whole" $?
+    at=$((at + 1 + calls / 12))
+done
+[ $met -gt 2 ]; ok "$met runs were killed" $?
+gives 0 quantize q4_0 "$temp/less/model.gguf"
+is_one_of "$temp/less/model.gguf" q4_0; ok "with room and time it becomes what it should" $?
+[ -z "$(find "$temp/less" -name '*.tmp-*')" ]; ok "what killed runs left is gone" $?
+
 # a folder that may not be written to
 mkdir -m 555 "$temp/locked"
 mkdir -m 777 "$temp/open"

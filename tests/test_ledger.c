@@ -344,12 +344,44 @@ static void allocations_fail(void **state)
     sp_ledger_close(l);
 }
 
+/* Who made a file: the newest run that booked its content as an output, or its place; failed runs and inputs don't count. */
+static void makers_are_found(void **state)
+{
+    static const char hash[] = "5f1d", other[] = "77aa";
+    struct sp_err err = { 0 };
+    struct sp_ledger *l = open_ledger("makers");
+    char place[256], twisted[256];
+    int64_t run[4], found = -1;
+    (void)state;
+    snprintf(place, sizeof place, "%s/below/makers.db", folder); /* some file that is there */
+    snprintf(twisted, sizeof twisted, "%s/./below/makers.db", folder);
+    for (int i = 0; i < 4; i++) {
+        struct sp_run_start s = { .verb = "train" };
+        json_t *files = json_pack("{s:s}", twisted, i == 1 ? "not hashed: 2000000000 bytes" : hash), *none = json_pack("{s:s}", "a.gguf", other);
+        struct sp_err broken = { .status = SP_IO, .what = "broken" };
+        struct sp_run_end e = { .inputs = i == 2 ? files : none, .outputs = i == 2 ? none : files, .error = i == 3 ? &broken : NULL };
+        assert_int_equal(sp_ledger_start(l, &s, &run[i], &err), SP_OK);
+        assert_int_equal(sp_ledger_end(l, run[i], &e, &err), SP_OK);
+        json_decref(files);
+        json_decref(none);
+    }
+    assert_int_equal(sp_ledger_maker(l, hash, NULL, &found, &err), SP_OK);
+    assert_int_equal(found, run[0]);
+    assert_int_equal(sp_ledger_maker(l, NULL, place, &found, &err), SP_OK);
+    assert_int_equal(found, run[1]);
+    assert_int_equal(sp_ledger_maker(l, other, NULL, &found, &err), SP_OK);
+    assert_int_equal(found, run[2]);
+    assert_int_equal(sp_ledger_maker(l, "0000", NULL, &found, &err), SP_OK);
+    assert_int_equal(found, 0);
+    sp_ledger_close(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(books_and_reads), cmocka_unit_test(fails_are_booked), cmocka_unit_test(ends_are_refused), cmocka_unit_test(tampering_shows),
         cmocka_unit_test(refuses_change), cmocka_unit_test(two_processes_lose_nothing), cmocka_unit_test(dead_runs_are_killed),
-        cmocka_unit_test(rates_are_kept), cmocka_unit_test(foreign_files_are_refused), cmocka_unit_test(ends_quickly),
+        cmocka_unit_test(rates_are_kept), cmocka_unit_test(foreign_files_are_refused), cmocka_unit_test(ends_quickly), cmocka_unit_test(makers_are_found),
         cmocka_unit_test(looks_before_opening), cmocka_unit_test(allocations_fail),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -120,6 +120,9 @@ gives 0 plan quantize llama-2-7b --on rtx-4090 --explain; says out "4.1 GB"; say
 gives 2 plan quantize "$temp/tiny" --to q9; says err "q9"; says err "q4_k_m"
 gives 1 plan quantize no-such-model; says err "no-such-model"
 gives 0 quantize "$temp/tiny" --size 40% --calibrate "$temp/words.txt" --windows 8 --quiet --explain -o "$temp/b.gguf"; says out "KL divergence"; says out "share of the divergence"
+gives 0 report --last 1; says out "quantize .*x smaller, KL "
+n=$(awk '$3 == "quantize" { print $1 }' "$temp/out")
+gives 0 report --run "$n"; says out "Its model was made by run [0-9]"; says out "What it saved"; says out "answer, tokens a second"; says out "KL divergence"
 gives 0 quantize "$temp/tiny" --to q8_0 --calibrate "$temp/words.txt" --windows 8 --save-imatrix "$temp/i.gguf" --method importance --no-judge --quiet -o "$temp/b.gguf"
 gives 0 quantize "$temp/tiny" --to q8_0 --imatrix "$temp/i.gguf" --no-judge --quiet -o "$temp/c.gguf"; cmp -s "$temp/b.gguf" "$temp/c.gguf"; ok "importance from a file gives the bytes that its text gave" $?
 gives 1 quantize "$temp/tiny" --to q8_0 --imatrix "$temp/words.txt" --no-judge -o "$temp/x.gguf"; says err "words.txt"; says err "llama-imatrix"

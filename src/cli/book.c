@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "book.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -16,6 +18,31 @@ static void command_text(const struct verb_call *call, struct sp_text *t)
             sp_text_printf(t, " %s", call->operands[i]);
 }
 
+/* Of the source the first file of weights; 0: nobody booked it. */
+static enum sp_status parent_of(const struct book *b, int64_t *run, struct sp_err *err)
+{
+    static const char *const weights[] = { ".safetensors", ".gguf", ".bin" };
+    struct sp_arena mem = { 0 };
+    struct sp_err ignored;
+    struct sp_hash hash;
+    struct stat s;
+    char whole[PATH_MAX];
+    const char **name, *file = NULL;
+    int n = 0;
+    if (!b->source || sp_list_files(b->source, FOLDER_MAX, &mem, &name, &n, &ignored))
+        n = 0;
+    for (int i = 0; i < n && !file; i++)
+        for (size_t k = 0; k < SP_COUNT(weights); k++)
+            file = sp_ends_with(name[i], weights[k]) ? name[i] : file;
+    enum sp_status st = SP_OK;
+    if (file && !stat(file, &s) && realpath(file, whole)) {
+        bool small = s.st_size <= HASHED_MAX && !sp_hash_file(&hash, file, &ignored);
+        st = sp_ledger_maker(b->ledger, small ? hash.hex : NULL, whole, run, err);
+    }
+    sp_arena_clear(&mem);
+    return st;
+}
+
 static enum sp_status open_ledger(struct book *b, const struct verb_call *call, const struct sp_machine *m, const json_t *recipe,
                                   const struct sp_cost *predicted, struct sp_err *err)
 {
@@ -28,7 +55,8 @@ static enum sp_status open_ledger(struct book *b, const struct verb_call *call, 
     struct sp_text command = { .max = COMMAND_MAX };
     command_text(call, &command);
     struct sp_run_start s = { .verb = call->verb->name, .command = command.at, .recipe = recipe, .predicted = cost, .machine = m };
-    enum sp_status st = sp_ledger_start(b->ledger, &s, &b->run, err);
+    enum sp_status st = parent_of(b, &s.parent, err);
+    st = st ? st : sp_ledger_start(b->ledger, &s, &b->run, err);
     json_decref(cost);
     sp_text_clear(&command);
     return st;
@@ -64,10 +92,9 @@ enum sp_status book_start(struct book *b, const struct verb_call *call, const st
     return st;
 }
 
-enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
-                          struct sp_err *err)
+static enum sp_status begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
+                            struct sp_err *err)
 {
-    *b = (struct book){ 0 };
     enum sp_status made = sp_meter_new(&b->meter, m, err);
     if (made)
         json_decref(recipe);
@@ -78,6 +105,20 @@ enum sp_status book_begin(struct book *b, const struct verb_call *call, const st
     else
         sp_meter_begin(b->meter);
     return made;
+}
+
+enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
+                          struct sp_err *err)
+{
+    *b = (struct book){ 0 };
+    return begin(b, call, m, recipe, predicted, err);
+}
+
+enum sp_status book_begin_of(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const char *source,
+                             struct sp_err *err)
+{
+    *b = (struct book){ .source = source };
+    return begin(b, call, m, recipe, NULL, err);
 }
 
 void book_file(struct book *b, bool output, const char *path)

@@ -16,12 +16,16 @@ struct book {
     int64_t run;
     struct { const char *path; bool output; } file[BOOK_FILES_MAX]; /* hashed when booked */
     int files;
+    const char *source;                /* of which a run is the parent, or NULL */
     struct sp_cost measured;           /* after book_end               */
     char head[65];                     /* of the ledger after book_end */
 };
 /* recipe and predicted may be NULL; recipe's reference is taken. */
 enum sp_status book_begin(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,
                           struct sp_err *err);
+/* The same of work on a model: the run that made source (its weights, by their content; above 1 GB by their place) is the parent. */
+enum sp_status book_begin_of(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const char *source,
+                             struct sp_err *err);
 /* The same in two steps, for a verb whose work begins before it is booked; the second closes the ledger when it fails. */
 enum sp_status book_meter(struct book *b, const struct verb_call *call, const struct sp_machine *m, struct sp_err *err);
 enum sp_status book_start(struct book *b, const struct verb_call *call, const struct sp_machine *m, json_t *recipe, const struct sp_cost *predicted,

@@ -15,8 +15,8 @@ struct quantize_options {
     bool pure, explain, no_judge;
 };
 
-/* What running a model gave; prompt 0: it wasn't run. */
-struct quantize_speed { double prompt, generate, bytes; };
+/* What running a model gave: tokens a second, memory at most; joules a token of an answer, 0 where no counter says.  prompt 0: it wasn't run. */
+struct quantize_speed { double prompt, generate, bytes, joules; };
 
 struct quantizing {
     struct sp_machine machine;
@@ -48,6 +48,8 @@ enum sp_status quantize_fit_check(const struct quantize_options *o, bool gguf, s
 enum sp_status quantize_fit(struct quantizing *q, const struct verb_call *call, struct sp_err *err);
 void quantize_fit_show(const struct quantizing *q);
 json_t *quantize_fit_json(const struct quantizing *q);
+/* quantize_speed.c: speed_before and speed_after, side by side; what fails is left out. */
+void quantize_measure(struct quantizing *q, const char *before, const char *after);
 /* quantize_show.c: quality, speed and memory of what was written beside the original's; the table. */
 enum sp_status quantize_judge(struct quantizing *q, const struct verb_call *call, struct sp_err *err);
 void quantize_show(const struct quantizing *q, const struct quantize_options *o);

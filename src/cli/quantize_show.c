@@ -1,16 +1,9 @@
 /* cli/quantize_show.c - what was written beside the original: bytes, quality, speed and
  * memory, in words first.
- *
- * Each model runs in a process of its own, so that its memory is its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "quantize.h"
-
-enum { PROMPT = 64, ANSWER = 32 };
 
 /* ---- quality ---- */
 
@@ -27,63 +20,6 @@ static enum sp_status score(struct quantizing *q, const struct verb_call *call, 
     return eval_windows(&c, &q->machine, q->quality, err);
 }
 
-/* ---- speed and memory ---- */
-
-static enum sp_status answer(struct sp_engine *e, struct quantize_speed *s, struct sp_err *err)
-{
-    int64_t most = e->job.serve.cache, n = most / 2 < PROMPT ? most / 2 : PROMPT, more = most - n < ANSWER ? most - n : ANSWER;
-    int32_t prompt[PROMPT];
-    struct sp_sampling how = { .greedy = true, .repeat_penalty = 1 };
-    struct sp_session session;
-    struct sp_answer a = { 0 };
-    for (int64_t i = 0; i < n; i++)
-        prompt[i] = (int32_t)((i * 31 + 7) % e->job.config.vocab);
-    sp_session_begin(&session, e);
-    enum sp_status st = sp_generate(&session, prompt, n, &how, more, true, NULL, &a, err);
-    sp_session_end(&session);
-    if (!st && a.prompt_s > 0 && a.generate_s > 0)
-        *s = (struct quantize_speed){ (double)a.prompt_tokens / a.prompt_s, (double)a.ids.n / a.generate_s, 0 };
-    sp_answer_clear(&a);
-    return st;
-}
-
-static enum sp_status try_model(const char *path, const struct sp_model_config *c, const struct sp_machine *m, struct quantize_speed *s, struct sp_err *err)
-{
-    struct sp_recipe r;
-    struct sp_pool *pool;
-    struct sp_engine e;
-    struct rusage use;
-    sp_recipe_defaults(&r);
-    struct sp_serve_shape shape = sp_serve_shape_of(&r, c);
-    TRY(sp_pool_new(&pool, m->threads, err));
-    TRY(sp_engine_open(&e, path, NULL, &shape, m, pool, err));
-    TRY(answer(&e, s, err));
-    if (!getrusage(RUSAGE_SELF, &use))
-        s->bytes = 1024 * (double)use.ru_maxrss;
-    return SP_OK;
-}
-
-/* What fails here isn't the file's fault: speed is then left out. */
-static void measure(const char *path, const struct quantizing *q, struct quantize_speed *s)
-{
-    int fd[2];
-    struct quantize_speed got = { 0 };
-    struct sp_err ignored;
-    if (pipe(fd))
-        return;
-    pid_t child = fork();
-    if (!child) {
-        bool well = !try_model(path, &q->weights.config, &q->machine, &got, &ignored);
-        _exit(well && write(fd[1], &got, sizeof got) == (ssize_t)sizeof got ? 0 : 1);
-    }
-    close(fd[1]);
-    if (child > 0 && read(fd[0], &got, sizeof got) == (ssize_t)sizeof got)
-        *s = got;
-    close(fd[0]);
-    if (child > 0)
-        waitpid(child, NULL, 0);
-}
-
 enum sp_status quantize_judge(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
 {
     const struct quantize_options *o = call->options;
@@ -94,8 +30,7 @@ enum sp_status quantize_judge(struct quantizing *q, const struct verb_call *call
         return sp_fail(err, SP_NOMEM, "no memory for the table");
     TRY(score(q, call, err));
     q->judged = true;
-    measure(call->operands[0], q, &q->speed_before);
-    measure(o->out, q, &q->speed_after);
+    quantize_measure(q, call->operands[0], o->out);
     return SP_OK;
 }
 
@@ -146,6 +81,15 @@ static void explain(const struct quantizing *q)
     }
 }
 
+static void speeds(const struct quantize_speed *b, const struct quantize_speed *a)
+{
+    char before[32], after[32];
+    printf("%-26s %12s %12s\n%-26s %12.1f %12.1f\n%-26s %12.1f %12.1f\n%-26s %12.1f %12.1f\n", "", "before", "after", "prompt, tokens a second", b->prompt, a->prompt,
+           "answer, tokens a second", b->generate, a->generate, "memory at most, MB", b->bytes / 1e6, a->bytes / 1e6);
+    if (b->joules > 0 && a->joules > 0)
+        printf("%-26s %12s %12s\n", "energy, a token answered", sp_show_energy(b->joules, before, sizeof before), sp_show_energy(a->joules, after, sizeof after));
+}
+
 void quantize_show(const struct quantizing *q, const struct quantize_options *o)
 {
     words(q);
@@ -168,16 +112,17 @@ void quantize_show(const struct quantizing *q, const struct quantize_options *o)
     else
         puts(o->no_judge ? "Quality isn't measured (--no-judge)." : "Quality isn't measured: --text FILE says on what.");
     if (q->speed_before.prompt > 0 && q->speed_after.prompt > 0)
-        printf("%-26s %12s %12s\n%-26s %12.1f %12.1f\n%-26s %12.1f %12.1f\n%-26s %12.1f %12.1f\n", "", "before", "after", "prompt, tokens a second", q->speed_before.prompt,
-               q->speed_after.prompt, "answer, tokens a second", q->speed_before.generate, q->speed_after.generate, "memory at most, MB",
-               q->speed_before.bytes / 1e6, q->speed_after.bytes / 1e6);
+        speeds(&q->speed_before, &q->speed_after);
 }
 
 /* ---- for programs ---- */
 
 static json_t *speed(const struct quantize_speed *s)
 {
-    return json_pack("{s:f, s:f, s:f}", "prompt_tokens_per_s", s->prompt, "generate_tokens_per_s", s->generate, "memory_bytes", s->bytes);
+    json_t *j = json_pack("{s:f, s:f, s:f}", "prompt_tokens_per_s", s->prompt, "generate_tokens_per_s", s->generate, "memory_bytes", s->bytes);
+    if (j && s->joules > 0)
+        json_object_set_new(j, "joules_per_token", json_real(s->joules));
+    return j;
 }
 
 static json_t *tensors(const struct quantizing *q)

@@ -102,7 +102,7 @@ static enum sp_status whole(struct quantizing *q, struct verb_call *call, struct
     const struct quantize_options *o = call->options;
     struct book b;
     struct sp_err booking;
-    TRY(book_begin(&b, call, &q->machine, recipe(call), NULL, err));
+    TRY(book_begin_of(&b, call, &q->machine, recipe(call), call->operands[0], err));
     book_file(&b, false, call->operands[0]);
     book_file(&b, true, o->out);
     enum sp_status st = work(q, call, err);

@@ -49,6 +49,10 @@ enum { SP_LEDGER_LIST_MAX = 10000 };
 enum sp_status sp_ledger_list(struct sp_ledger *l, int max, json_t **out, struct sp_err *err);
 enum sp_status sp_ledger_run(struct sp_ledger *l, int64_t run, json_t **out, struct sp_err *err); /* SP_MISSING */
 
+/* The newest finished run that booked this content (hash) as an output, or, where hash is NULL, a file of this absolute
+ * path; *run 0: none did. */
+enum sp_status sp_ledger_maker(struct sp_ledger *l, const char *hash, const char *path, int64_t *run, struct sp_err *err);
+
 /* Hash and number of the last event; an empty ledger gives 64 zeros and 0. */
 enum sp_status sp_ledger_head(struct sp_ledger *l, struct sp_hash *head, int64_t *events, struct sp_err *err);
 /* Walks the whole chain.  head (or NULL): a hash printed earlier, which must still be in it.

@@ -1,5 +1,7 @@
 /* ledger/list.c - runs read back, a start and its end joined.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include "inner.h"
 
@@ -75,5 +77,38 @@ enum sp_status sp_ledger_run(struct sp_ledger *l, int64_t run, json_t **out, str
         return sp_where(err, "%s", l->path);
     }
     *out = j;
+    return SP_OK;
+}
+
+/* Outputs are {"path": "hash"}, paths as they were typed. */
+static bool made(const char *body, const char *hash, const char *path)
+{
+    json_t *end = json_loads(body, 0, NULL), *v;
+    const char *key;
+    char whole[PATH_MAX];
+    bool found = false;
+    json_object_foreach(json_object_get(end, "outputs"), key, v)
+    {
+        const char *is = json_string_value(v);
+        found |= hash ? is && !strcmp(is, hash) : realpath(key, whole) && !strcmp(whole, path);
+    }
+    json_decref(end);
+    return found;
+}
+
+enum sp_status sp_ledger_maker(struct sp_ledger *l, const char *hash, const char *path, int64_t *run, struct sp_err *err)
+{
+    sqlite3_stmt *s;
+    int got;
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    int64_t by = 0;
+    TRY(sp_ledger_prepare(l, &s, "SELECT run, body FROM event WHERE kind = 'finished' AND instr(body, ?) ORDER BY run DESC", err));
+    sqlite3_bind_text(s, 1, hash ? hash : slash ? slash + 1 : "", -1, SQLITE_STATIC);
+    while ((got = sqlite3_step(s)) == SQLITE_ROW && !by)
+        by = column(s, 1) && made(column(s, 1), hash, path) ? sqlite3_column_int64(s, 0) : 0;
+    sqlite3_finalize(s);
+    if (got != SQLITE_DONE && got != SQLITE_ROW)
+        return sp_ledger_fail(l, "looking for the run that made a file", err);
+    *run = by;
     return SP_OK;
 }

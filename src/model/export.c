@@ -6,6 +6,7 @@
 
 #include "builder.h"
 #include "gguf.h"
+#include "weights.h"
 
 enum { NAME_MAX_ = 256, ROPE_DIM_MAX = 4096 };
 
@@ -90,11 +91,13 @@ static enum sp_status begin(struct sp_export n, bool gguf, struct sp_export *e, 
                                         : sp_model_build(g, &n.w->config, &b, err);
     st = st ? st : list_all(&n, g, err);
     sp_graph_free(g);
-    if (st)
-        sp_export_clear(&n);
-    else
+    if (!st) {
         *e = n;
-    return st;
+        return SP_OK;
+    }
+    const char *path = n.planned ? NULL : n.w->bin.path ? n.w->bin.path : n.w->folder;
+    sp_export_clear(&n);
+    return path ? sp_file_refused(err, path) : st;
 }
 
 enum sp_status sp_export_begin(struct sp_export *e, const struct sp_weights *w, bool gguf, struct sp_err *err)

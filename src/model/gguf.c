@@ -291,8 +291,10 @@ static enum sp_status take_beginning(struct cursor *c, uint64_t *tensors, uint64
     if (magic != 0x46554747)
         return sp_fail(err, SP_FORMAT, "this is no GGUF file");
     TRY(take(c, 4, &version, err));
-    if (version && !(version & 0xffff))
-        return sp_fail(err, SP_UNSUPPORTED, "this GGUF file is of the other endianness (most significant byte first)");
+    if (version && !(version & 0xffff)) {
+        sp_fail(err, SP_UNSUPPORTED, "this GGUF file is of the other endianness (most significant byte first)");
+        return sp_remedy(err, "take the file that was made for this kind of machine");
+    }
     if (version < 2 || version > 3)
         return sp_fail(err, SP_FORMAT, "GGUF of version %llu isn't supported; 2 and 3 are", (unsigned long long)version);
     TRY(take(c, 8, tensors, err));

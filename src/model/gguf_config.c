@@ -9,6 +9,7 @@
 
 #include "builder.h"
 #include "gguf.h"
+#include "weights.h"
 
 enum { KEY_MAX = 128, FREQS_MAX = 4096, STILL_EVERY = 4 /* of smollm3: no key says it, its readers know it */ };
 
@@ -306,7 +307,7 @@ enum sp_status sp_gguf_config(struct sp_model_config *out, const char *path, dou
         sp_gguf_clear(&g);
     }
     sp_map_close(&m);
-    return st ? sp_where(err, "%s", path) : SP_OK;
+    return st ? sp_file_refused(err, path) : SP_OK;
 }
 
 /* ---- writing ---- */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "model.h"
+#include "weights.h"
 
 enum { HEADER_BYTES_MAX = 100000000, DEPTH_MAX = 3, NAME_BYTES_MAX = 4096, TENSORS_MAX = 1 << 20, ENTRY_BYTES_MIN = 40 };
 
@@ -249,7 +250,7 @@ enum sp_status sp_safetensors_open(struct sp_safetensors *out, const char *path,
     TRY(sp_map_open(&m, path, err));
     if (parse_map(&s, &m, err)) {
         sp_map_close(&m);
-        return sp_where(err, "%s", path);
+        return sp_file_refused(err, path);
     }
     s.map = m;
     *out = s;

@@ -67,7 +67,7 @@ enum sp_status sp_weights_open_gguf(struct sp_weights *w, const char *path, stru
     TRY(sp_map_open(&w->bin, path, err));
     if (!(w->gguf = sp_zalloc(1, sizeof *w->gguf)))
         return sp_fail(err, SP_NOMEM, "no memory to open %s", path);
-    return open_all(w, err) ? sp_where(err, "%s", path) : SP_OK;
+    return open_all(w, err) ? sp_file_refused(err, path) : SP_OK;
 }
 
 /* ---- tokenizer ---- */
@@ -78,7 +78,7 @@ enum sp_status sp_weights_tokenizer(const struct sp_weights *w, const char *path
     if (path)
         return sp_tokenizer_load(out, path, err);
     if (w->gguf && sp_gguf_find(w->gguf, "tokenizer.ggml.tokens"))
-        return sp_gguf_tokenizer(w->gguf, out, err);
+        return sp_gguf_tokenizer(w->gguf, out, err) ? sp_file_refused(err, w->bin.path) : SP_OK;
     const char *beside = w->folder ? sp_path_join(&mem, w->folder, "tokenizer.json") : NULL;
     enum sp_status st = w->folder && !beside ? sp_fail(err, SP_NOMEM, "no memory to look for a tokenizer") : SP_OK;
     if (!st && beside && sp_is_file(beside))

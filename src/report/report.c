@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include "report.h"
+#include "saving.h"
 
 enum { LABEL = 20, COLUMN = 12 };
 
@@ -103,6 +104,8 @@ static const char *quality_of(const json_t *run, char *buf, size_t cap)
 {
     const json_t *q = json_object_get(json_object_get(run, "end"), "quality"), *loss = json_object_get(q, "loss");
     snprintf(buf, cap, "-");
+    if (sp_report_saving_short(json_object_get(json_object_get(run, "end"), "more"), buf, cap))
+        return buf;
     if (json_is_number(loss)) {
         double e = json_number_value(json_object_get(q, "loss_stderr"));
         snprintf(buf, cap, e > 0 ? "%.4f +- %.4f" : "%.4f", json_number_value(loss), e);
@@ -184,7 +187,11 @@ enum sp_status sp_report_run(const json_t *run, FILE *out, struct sp_err *err)
     show_end(end, out);
     bool measured = cost_of(run, "end", "measured", &m);
     bool predicted = cost_of(run, "end", "predicted", &p) || cost_of(run, "start", "predicted", &p);
-    if (strcmp(quality_of(run, q, sizeof q), "-"))
+    const json_t *more = json_object_get(end, "more");
+    int64_t parent = json_integer_value(json_object_get(start, "parent"));
+    if (parent > 0)
+        fprintf(out, "Its model was made by run %lld.\n", (long long)parent);
+    if (!sp_report_has_saving(more) && strcmp(quality_of(run, q, sizeof q), "-"))
         fprintf(out, "Quality: loss %s\n", q);
     fputc('\n', out);
     if (measured && predicted)
@@ -192,6 +199,7 @@ enum sp_status sp_report_run(const json_t *run, FILE *out, struct sp_err *err)
     else if (measured || predicted)
         sp_report_cost(measured ? &m : &p, out);
     show_phases(end, out);
+    sp_report_saving(more, out);
     return SP_OK;
 }
 
