@@ -87,8 +87,11 @@ void sp_arena_clear(struct sp_arena *a);
  * by sp_block_new so that no step pays page faults.  Goes through the same failing hook. */
 struct sp_block { unsigned char *at; size_t bytes; };
 enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err);
-/* The same, not touched: a page is memory from its first use on. */
+/* The same in two steps: until it is touched, a page is memory from its first use on.  Systems clear pages as they are
+ * touched, which the pool's threads share. */
+struct sp_pool;
 enum sp_status sp_block_reserve(struct sp_block *b, size_t bytes, struct sp_err *err);
+void sp_block_touch(const struct sp_block *b, struct sp_pool *pool);
 void sp_block_free(struct sp_block *b);
 
 /* ---- text ----------------------------------------------------------------

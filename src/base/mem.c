@@ -227,12 +227,25 @@ enum sp_status sp_block_reserve(struct sp_block *b, size_t bytes, struct sp_err 
     return SP_OK;
 }
 
+static void touch(void *block, int64_t task, int thread)
+{
+    const struct sp_block *b = block;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), end = ((size_t)task + 1) * HUGE_PAGE;
+    (void)thread;
+    for (size_t i = (size_t)task * HUGE_PAGE; i < end && i < b->bytes; i += page)
+        ((volatile unsigned char *)b->at)[i] = 0;
+}
+
+void sp_block_touch(const struct sp_block *b, struct sp_pool *pool)
+{
+    struct sp_block all = *b;
+    sp_pool_run(pool, touch, &all, (int64_t)((b->bytes + HUGE_PAGE - 1) / HUGE_PAGE));
+}
+
 enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err)
 {
     TRY(sp_block_reserve(b, bytes, err));
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < bytes; i += page)
-        ((volatile unsigned char *)b->at)[i] = 0;
+    sp_block_touch(b, NULL);
     return SP_OK;
 }
 

@@ -79,7 +79,7 @@ enum sp_status sp_session_feed(struct sp_session *s, const int32_t *ids, int64_t
         ids += take;
         n -= take;
     }
-    if (s->engine->live.lent->lost) {
+    if (s->engine->live.lent && s->engine->live.lent->lost) {
         sp_fail(err, SP_IO, "the model's file became shorter while it was in use");
         return sp_remedy(err, "write files under another name and rename them");
     }
