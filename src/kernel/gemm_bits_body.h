@@ -35,8 +35,32 @@ ALWAYS __m256 products(__m256i code, __m256i a, bool is_signed)
 #endif
 }
 
+/* The same of two runs by halves. */
+ALWAYS __m256 two_products(const __m256i code[2], const __m256i a[2], bool is_signed)
+{
+#ifdef SP_BITS_DOT
+    (void)is_signed;
+    return _mm256_cvtepi32_ps(SP_BITS_DOT(SP_BITS_DOT(_mm256_setzero_si256(), code[0], a[0]), code[1], a[1]));
+#else
+    const __m256i one = _mm256_set1_epi16(1);
+    if (!is_signed)
+        return _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(code[0], a[0]), _mm256_maddubs_epi16(code[1], a[1])), one));
+    __m256i p[2];
+    for (int h = 0; h < 2; h++)
+        p[h] = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_sign_epi8(a[h], a[h]), _mm256_sign_epi8(code[h], a[h])), one);
+    return _mm256_cvtepi32_ps(_mm256_add_epi32(p[0], p[1]));
+#endif
+}
+
+/* Sums of a row of a: a chain of additions takes four cycles a link, so that few rows need several chains. */
+enum { CHAINS = 4 };
+ALWAYS int chains(const int m)
+{
+    return m > 2 ? 1 : CHAINS / m;
+}
+
 /* Eight runs of one row of b by m rows of a, from run `first`. */
-ALWAYS void dot_chunk(__m256 *sum, __m256 *rest, const uint8_t *b, const struct row *a, int64_t first, const int m, const int format)
+ALWAYS void dot_chunk(__m256 sum[][CHAINS], __m256 *rest, const uint8_t *b, const struct row *a, int64_t first, const int m, const int format)
 {
     const struct shape shape = shape_of(format);
     for (int64_t i = 0; i < sp_stored_bytes(CHUNK * R, format); i += LINE)
@@ -55,6 +79,22 @@ ALWAYS void dot_chunk(__m256 *sum, __m256 *rest, const uint8_t *b, const struct 
         else if (shape.quads > 1)
             rest[i] = _mm256_fmadd_ps(s.m[0], all, rest[i]);
     }
+    if (by_twos(format)) {
+        UNROLL
+        for (int r = 0; r < CHUNK; r += 2) {
+            __m256i code[2];
+            two_codes(code, b, r, format);
+            UNROLL
+            for (int i = 0; i < m; i++) {
+                const __m256i q[2] = { load32((const uint8_t *)a[i].q + (first + r) * R), load32((const uint8_t *)a[i].q + (first + r + 1) * R) };
+                const __m256i pick = _mm256_setr_epi32(r, r, r, r, r + 1, r + 1, r + 1, r + 1);
+                __m256 *to = &sum[i][r / 2 % chains(m)];
+                *to = _mm256_fmadd_ps(two_products(code, q, shape.quads == 1), _mm256_permutevar8x32_ps(_mm256_load_ps(d[i][0]), pick), *to);
+                KEEP(*to);
+            }
+        }
+        return;
+    }
     UNROLL
     for (int r = 0; r < CHUNK; r++) {
         __m256i code = codes(b, r, format);
@@ -64,8 +104,9 @@ ALWAYS void dot_chunk(__m256 *sum, __m256 *rest, const uint8_t *b, const struct 
             __m256 scale = _mm256_broadcast_ss(&d[i][0][r]);
             if (shape.halves > 1) /* lanes 0..3 are the first half */
                 scale = _mm256_blend_ps(scale, _mm256_broadcast_ss(&d[i][1][r]), 0xF0);
-            sum[i] = _mm256_fmadd_ps(products(code, q, shape.quads == 1), scale, sum[i]);
-            KEEP(sum[i]);
+            __m256 *to = &sum[i][r % chains(m)];
+            *to = _mm256_fmadd_ps(products(code, q, shape.quads == 1), scale, *to);
+            KEEP(*to);
         }
     }
 }
@@ -98,18 +139,26 @@ ALWAYS void dot_rows(const struct sp_gemm_args *g, const struct row *a, int64_t 
     const int64_t runs = g->k / R, whole = is_quick(format) ? runs / CHUNK * CHUNK : 0;
     for (; j < end; j++) {
         const uint8_t *b = (const uint8_t *)g->b + sp_stored_bytes(j * g->ldb, format);
-        __m256 sum[4], rest[4];
+        __m256 sum[4][CHAINS], rest[4];
         float more[4] = { 0 };
         UNROLL
-        for (int i = 0; i < m; i++)
-            sum[i] = rest[i] = _mm256_setzero_ps();
+        for (int i = 0; i < m; i++) {
+            rest[i] = _mm256_setzero_ps();
+            UNROLL
+            for (int c = 0; c < chains(m); c++)
+                sum[i][c] = _mm256_setzero_ps();
+        }
         if (is_quick(format))
             for (int64_t first = 0; first < whole; first += CHUNK)
                 dot_chunk(sum, rest, b + sp_stored_bytes(first * R, format), a, first, m, format);
         for (int64_t first = whole; first < runs; first += CHUNK)
             dot_rest(g, a, j, first, runs - first < CHUNK ? runs - first : CHUNK, more, m);
-        for (int i = 0; i < m; i++)
-            finish(g, i, j, total(_mm256_sub_ps(sum[i], rest[i])) + more[i]);
+        for (int i = 0; i < m; i++) {
+            UNROLL
+            for (int c = 1; c < chains(m); c++)
+                sum[i][0] = _mm256_add_ps(sum[i][0], sum[i][c]);
+            finish(g, i, j, total(_mm256_sub_ps(sum[i][0], rest[i])) + more[i]);
+        }
     }
 }
 

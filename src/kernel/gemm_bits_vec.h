@@ -96,6 +96,21 @@ static void to_bytes(int8_t *q, float *d, float *sum, float *half, const float *
     }
 }
 
+/* Runs of 16 bytes of nibbles are taken by twos: the low halves of two runs together, then the high ones. */
+ALWAYS bool by_twos(int format)
+{
+    return format == SP_Q4_0 || format == SP_IQ4_NL || format == SP_IQ4_XS;
+}
+
+static void to_twos(int8_t *q)
+{
+    for (int r = 0; r < CHUNK; r += 2, q += 2 * R) {
+        __m256i *at = (__m256i *)(void *)q, x = _mm256_loadu_si256(at), y = _mm256_loadu_si256(at + 1);
+        _mm256_storeu_si256(at, _mm256_permute2x128_si256(x, y, 0x20));
+        _mm256_storeu_si256(at + 1, _mm256_permute2x128_si256(x, y, 0x31));
+    }
+}
+
 struct rows { int8_t *q; float *d, *sum, *first; int64_t k, runs; };
 
 static struct rows take_rows(const struct sp_gemm_args *g, int64_t i0, int64_t count, void *scratch)
@@ -116,6 +131,8 @@ static struct rows take_rows(const struct sp_gemm_args *g, int64_t i0, int64_t c
             }
             int64_t at = i * a.runs + run;
             to_bytes(a.q + at * R, a.d + at, a.sum + at, a.first + at, x, n);
+            if (n == CHUNK && by_twos(g->b_format))
+                to_twos(a.q + at * R);
         }
     return a;
 }
@@ -176,6 +193,18 @@ ALWAYS __m256i codes(const uint8_t *b, int run, int format)
         return _mm256_or_si256(_mm256_and_si256(run % 4 > 1 ? _mm256_srli_epi16(v, 4) : v, low), _mm256_and_si256(h, two));
     }
     }
+}
+
+/* Codes of runs `run` and run + 1: the low halves, the high halves. */
+ALWAYS void two_codes(__m256i to[2], const uint8_t *b, int run, int format)
+{
+    const int from = format == SP_IQ4_XS ? 8 : 2, bytes = format == SP_IQ4_XS ? 16 : 18;
+    const __m128i *x = (const __m128i *)(const void *)(b + from + run * bytes), *y = (const __m128i *)(const void *)(b + from + (run + 1) * bytes);
+    const __m256i v = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(x)), _mm_loadu_si128(y), 1), low = _mm256_set1_epi8(15);
+    to[0] = _mm256_and_si256(v, low);
+    to[1] = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
+    for (int i = 0; i < 2 && format != SP_Q4_0; i++)
+        to[i] = table(to[i]);
 }
 
 struct scales { __m256 d[2], m[2]; }; /* for eight runs: of the first and the second half; value: code d - m */
