@@ -60,6 +60,7 @@ struct sp_calibration {
     int what;                      /* SP_BITS_X2, ...                      */
     bool sampled; uint64_t seed;   /* targets drawn from the model, one more pass; else those of the text */
     int first, last;               /* layers of h, as in sp_bits_tap       */
+    bool head;                     /* also h of what enters the head (forward alone) */
     const char *text;              /* what the text is called              */
 };
 /* Every token of every window counts, as llama-imatrix counts.  SP_DIVERGED names the tensor into which something that is no
@@ -107,23 +108,25 @@ enum sp_status sp_bits_candidates(const struct sp_export *e, const struct sp_mea
  * GPTQ (Frantar et al. 2023) in the form of LDLQ (Chee et al. 2023), which is the same: with h = (F + 1) D (F + 1)', F
  * strictly upper, columns are rounded in order, number j to the nearest of w_j + sum over i < j of (w_i - rounded_i) F_ij,
  * which makes (w - rounded) h (w - rounded)' small.  A block's scales are searched (encode_weighted) when its turn comes. */
-/* factor[cols, cols] = F of h + damp times its mean diagonal, or more where that isn't positive. */
+/* factor[cols, cols] = F of h, which is symmetric, + damp times its mean diagonal, or more where that isn't positive; factor may be h. */
 enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct sp_pool *pool, float *factor, struct sp_err *err);
 /* w[rows, cols] to blocks of f, which sp_format_grid knows.  importance[cols] weights errors in the search of scales.  Rows
  * don't depend on each other, nor bytes on the pool. */
 enum sp_status sp_bits_round(enum sp_format f, const float *w, int64_t rows, int64_t cols, const float *importance, const float *factor,
                              struct sp_pool *pool, void *to, struct sp_err *err);
 /* All matrices of a list for GGUF so rounded as they are written: e.round = sp_bits_round_tensor, e.rounding = one of these.
- * h is collected on the windows for as many layers at a time as fit; the head's only where all fit. */
+ * Layer by layer: h is collected on what the layers before, already rounded, put out, then all of the layer is rounded, kept until it
+ * is written, and the windows go through it.  A tied head, which is written first, takes known's h (sp_calibration.head).
+ * Memory: one layer's weights and h, and a scratch file of what goes between layers (windows * context * width * 4 bytes). */
+struct sp_bits_walk;
 struct sp_bits_rounding {
     const struct sp_bits_stats *known;       /* x2 of all matrices               */
     struct sp_windows windows;
     const struct sp_machine *machine;
     struct sp_pool *pool;
+    const struct sp_watch *watch;            /* told of all tensors' progress; or NULL */
     double damp;                             /* 0.01 is usual                    */
-    bool one_pass;                           /* only where h of all matrices fits at once, else nothing is so rounded */
-    struct sp_bits_stats stats;              /* private from here                */
-    const float *factor_of; float *factor; unsigned char *bytes;
+    struct sp_bits_walk *walk;               /* private                          */
 };
 enum sp_status sp_bits_round_tensor(void *rounding, const struct sp_export *e, int tensor, const void **at, struct sp_err *err);
 void sp_bits_rounding_clear(struct sp_bits_rounding *r);

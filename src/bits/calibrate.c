@@ -1,7 +1,8 @@
-/* bits/calibrate.c - statistics of a model on a text: a program that is lowered, laid
- * out and run like others, with the nodes of tap.c in it.
+/* bits/calibrate.c - statistics of a model on a text: programs that are lowered, laid
+ * out and run like others, with the nodes of tap.c in them.
  *
- * One window at a time: memory is the model's in f32 and one window's values.
+ * What only wants inputs is collected layer by layer (stream.c); gradients want the whole
+ * model at once, in f32, and run one window at a time.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <string.h>
@@ -28,10 +29,8 @@ static bool by_gradient(const struct sp_calibration *o)
 
 static enum sp_status rewrite(struct calibrating *k, struct sp_graph *g, const struct sp_build *b, struct sp_err *err)
 {
-    if (b->mode == SP_BUILD_TRAIN) {
-        TRY(sp_graph_grad(g, b->loss, err));
-        TRY(sp_bits_values_only(g, err));
-    }
+    TRY(sp_graph_grad(g, b->loss, err));
+    TRY(sp_bits_values_only(g, err));
     return sp_bits_tap(g, k->o->what, k->o->first, k->o->last, &k->taps, err);
 }
 
@@ -52,14 +51,13 @@ static enum sp_status make(struct calibrating *k, enum sp_run run, struct sp_bui
 static enum sp_status make_job(struct calibrating *k, const struct sp_machine *m, struct sp_err *err)
 {
     int64_t context = k->windows->context, most = k->w->config.context > context ? k->w->config.context : context;
-    bool back = by_gradient(k->o);
-    struct sp_build b = { .mode = back ? SP_BUILD_TRAIN : SP_BUILD_SCORE, .batch = 1, .tokens = context, .positions = most, .compute = SP_F32, .stored = SP_F32 };
+    struct sp_build b = { .mode = SP_BUILD_TRAIN, .batch = 1, .tokens = context, .positions = most, .compute = SP_F32, .stored = SP_F32 };
     k->job.config = k->w->config;
     k->job.machine = *m;
-    TRY(make(k, SP_RUN_MICRO, b, back ? "loss" : NULL, m, err));
+    TRY(make(k, SP_RUN_MICRO, b, "loss", m, err));
     b.mode = SP_BUILD_SCORE;
     b.wanted = context;
-    if (back && k->o->sampled)
+    if (k->o->sampled)
         TRY(make(k, SP_RUN_SCORE, b, "logits", m, err));
     b.mode = SP_BUILD_LOAD;
     return make(k, SP_RUN_LOAD, b, NULL, m, err);
@@ -121,16 +119,16 @@ static void put_targets(struct calibrating *k, int64_t window, const int32_t *dr
 }
 
 /* In order of use, so that the first is where it began. */
-static enum sp_status check(const struct calibrating *k, struct sp_err *err)
+static enum sp_status check(const struct sp_live *live, const struct sp_bits_taps *taps, struct sp_err *err)
 {
-    for (int i = 0; i < k->taps.n; i++) {
-        const struct sp_bits_tap *t = &k->taps.tap[i];
-        if (t->x2 && !sp_bits_sound(sp_live_state(&k->live, t->x2), t->cols))
+    for (int i = 0; i < taps->n; i++) {
+        const struct sp_bits_tap *t = &taps->tap[i];
+        if (t->x2 && !sp_bits_sound(sp_live_state(live, t->x2), t->cols))
             return sp_fail(err, SP_DIVERGED, "what enters %s is no number, or one too large: the model's weights are damaged, or the text isn't for it", t->name);
     }
-    for (int i = k->taps.n - 1; i >= 0; i--) {
-        const struct sp_bits_tap *t = &k->taps.tap[i];
-        if (t->g2 && !sp_bits_sound(sp_live_state(&k->live, t->g2), t->rows))
+    for (int i = taps->n - 1; i >= 0; i--) {
+        const struct sp_bits_tap *t = &taps->tap[i];
+        if (t->g2 && !sp_bits_sound(sp_live_state(live, t->g2), t->rows))
             return sp_fail(err, SP_DIVERGED, "the gradient of what %s puts out is no number, or one too large", t->name);
     }
     return SP_OK;
@@ -138,17 +136,14 @@ static enum sp_status check(const struct calibrating *k, struct sp_err *err)
 
 static enum sp_status one(struct calibrating *k, int64_t window, int32_t *drawn, struct sp_err *err)
 {
-    bool back = by_gradient(k->o), sampled = back && k->o->sampled;
-    if (sampled)
+    if (k->o->sampled)
         draw_targets(k, window, drawn);
     put_ids(k, SP_RUN_MICRO, window);
-    if (back)
-        put_targets(k, window, sampled ? drawn : NULL);
+    put_targets(k, window, k->o->sampled ? drawn : NULL);
     sp_live_run(&k->live, SP_RUN_MICRO);
     k->tokens += (double)k->windows->context;
-    if (back)
-        k->nats += (double)*(const float *)sp_live_at(&k->live, SP_RUN_MICRO, "loss");
-    return check(k, err);
+    k->nats += (double)*(const float *)sp_live_at(&k->live, SP_RUN_MICRO, "loss");
+    return check(&k->live, &k->taps, err);
 }
 
 static enum sp_status all(struct calibrating *k, const struct sp_watch *watch, struct sp_err *err)
@@ -168,46 +163,50 @@ static enum sp_status all(struct calibrating *k, const struct sp_watch *watch, s
 
 /* ---- what came out ---- */
 
-static const float *mean(struct calibrating *k, struct sp_bits_stats *s, const char *state, double by, int64_t n)
+/* From the states of a program: those of matrix `first` on are of its taps. */
+struct taking { const struct sp_live *live; const struct sp_bits_taps *taps; double tokens, targets; bool weighted; };
+
+static const float *mean(const struct taking *k, struct sp_bits_stats *s, const char *state, double by, int64_t n)
 {
-    const float *sum = state ? sp_live_state(&k->live, state) : NULL;
+    const float *sum = state ? sp_live_state(k->live, state) : NULL;
     float *x = sum ? sp_arena_take(&s->mem, (size_t)n * sizeof *x) : NULL;
     for (int64_t i = 0; x && i < n; i++)
         x[i] = by > 0 ? (float)((double)sum[i] / by) : 0;
     return x;
 }
 
-static bool take_one(struct calibrating *k, struct sp_bits_stats *s, int i)
+static bool take_one(const struct taking *k, struct sp_bits_stats *s, int first, int i)
 {
-    const struct sp_bits_tap *t = &k->taps.tap[i];
-    struct sp_bits_matrix *m = &s->matrix[i];
-    double energy = t->energy ? (double)*(const float *)sp_live_state(&k->live, t->energy) : 0;
+    const struct sp_bits_tap *t = &k->taps->tap[i];
+    struct sp_bits_matrix *all = s->matrix + first, *m = &all[i];
+    double energy = t->energy ? (double)*(const float *)sp_live_state(k->live, t->energy) : 0;
     *m = (struct sp_bits_matrix){ .name = sp_arena_printf(&s->mem, "%s", t->name), .rows = t->rows, .cols = t->cols, .layer = t->layer, .tokens = k->tokens };
     for (int j = 0; j < i; j++) { /* shared */
-        m->x2 = t->x2 && k->taps.tap[j].x2 && !strcmp(t->x2, k->taps.tap[j].x2) ? s->matrix[j].x2 : m->x2;
-        m->h = t->h && k->taps.tap[j].h && !strcmp(t->h, k->taps.tap[j].h) ? s->matrix[j].h : m->h;
+        m->x2 = t->x2 && k->taps->tap[j].x2 && !strcmp(t->x2, k->taps->tap[j].x2) ? all[j].x2 : m->x2;
+        m->h = t->h && k->taps->tap[j].h && !strcmp(t->h, k->taps->tap[j].h) ? all[j].h : m->h;
     }
     m->x2 = m->x2 ? m->x2 : mean(k, s, t->x2, k->tokens, t->cols);
     m->g2 = mean(k, s, t->g2, k->targets, t->rows);
     m->xg = mean(k, s, t->xg, energy, t->cols);
-    m->h = m->h ? m->h : mean(k, s, t->h, k->o->what & SP_BITS_HG ? energy : k->tokens, t->cols * t->cols);
+    m->h = m->h ? m->h : mean(k, s, t->h, k->weighted ? energy : k->tokens, t->cols * t->cols);
     return m->name && !m->x2 == !t->x2 && !m->g2 == !t->g2 && !m->xg == !t->xg && !m->h == !t->h;
 }
 
-static enum sp_status take(struct calibrating *k, struct sp_bits_stats *out, struct sp_err *err)
+static enum sp_status take(const struct taking *k, struct sp_bits_stats *s, struct sp_err *err)
 {
-    struct sp_bits_stats s = { .windows = k->windows->n, .context = k->windows->context };
-    s.matrix = sp_arena_take(&s.mem, ((size_t)k->taps.n + 1) * sizeof *s.matrix);
-    s.text = sp_arena_printf(&s.mem, "%s", k->o->text ? k->o->text : "");
-    bool ok = s.matrix && s.text;
-    for (int i = 0; ok && i < k->taps.n; i++, s.n++)
-        ok = take_one(k, &s, i);
-    if (ok) {
-        *out = s;
-        return SP_OK;
-    }
-    sp_bits_stats_clear(&s);
-    return sp_fail(err, SP_NOMEM, "no memory for statistics of %d matrices", k->taps.n);
+    int first = s->n;
+    for (int i = 0; i < k->taps->n; i++, s->n++)
+        if (!take_one(k, s, first, i))
+            return sp_fail(err, SP_NOMEM, "no memory for statistics of %d matrices", first + k->taps->n);
+    return SP_OK;
+}
+
+static enum sp_status begin(const struct calibrating *k, int most, struct sp_bits_stats *s, struct sp_err *err)
+{
+    *s = (struct sp_bits_stats){ .windows = k->windows->n, .context = k->windows->context };
+    s->matrix = sp_arena_take(&s->mem, ((size_t)most + 1) * sizeof *s->matrix);
+    s->text = sp_arena_printf(&s->mem, "%s", k->o->text ? k->o->text : "");
+    return s->matrix && s->text ? SP_OK : sp_fail(err, SP_NOMEM, "no memory for statistics");
 }
 
 const struct sp_bits_matrix *sp_bits_find(const struct sp_bits_stats *s, const char *name)
@@ -239,23 +238,76 @@ static enum sp_status usable(const struct calibrating *k, struct sp_err *err)
     return w->bos < vocab ? SP_OK : sp_fail(err, SP_USAGE, "the beginning of a text is token %d, the model has %lld", (int)w->bos, (long long)vocab);
 }
 
+/* ---- part by part ---- */
+
+/* h of a layer, or (-1) of what is outside, where it is wanted. */
+static int what_of(const struct sp_calibration *o, int layer)
+{
+    bool h = !o->last || (layer >= o->first && layer < o->last);
+    return (o->what & ~SP_BITS_H) | (h ? o->what & SP_BITS_H : 0) | (layer < 0 && o->head ? SP_BITS_H : 0);
+}
+
+static enum sp_status take_part(struct sp_bits_stream *s, struct sp_bits_stats *out, struct sp_err *err)
+{
+    struct taking t = { .live = &s->live, .taps = &s->taps, .tokens = (double)(s->windows->n * s->windows->context) };
+    TRY(check(&s->live, &s->taps, err));
+    return take(&t, out, err);
+}
+
+static enum sp_status by_layers(struct sp_bits_stream *s, const struct sp_calibration *o, struct sp_bits_stats *out, struct sp_err *err)
+{
+    int layers = (int)s->w->config.layers;
+    double parts = layers + 2;
+    TRY(sp_bits_stream_begin(s, 1 / parts, what_of(o, -1), err));
+    TRY(take_part(s, out, err));
+    for (int i = 0; i < layers; i++) {
+        TRY(sp_bits_stream_open(s, SP_BUILD_LAYERS, i, what_of(o, i), err));
+        TRY(sp_bits_stream_run(s, SP_RUN_MICRO, true, (i + 1) / parts, (i + 2) / parts, err));
+        TRY(take_part(s, out, err));
+    }
+    TRY(sp_bits_stream_open(s, SP_BUILD_HEAD, 0, what_of(o, -1), err));
+    TRY(sp_bits_stream_run(s, SP_RUN_MICRO, false, (layers + 1) / parts, 1, err));
+    return take_part(s, out, err);
+}
+
+static enum sp_status forward(struct calibrating *k, const struct sp_machine *m, struct sp_pool *pool, const struct sp_watch *watch, struct sp_bits_stats *out,
+                              struct sp_err *err)
+{
+    struct sp_bits_stream s = { .w = k->w, .windows = k->windows, .machine = m, .pool = pool, .watch = watch };
+    enum sp_status st = begin(k, k->w->n + 1, out, err);
+    if (!st)
+        st = by_layers(&s, k->o, out, err);
+    sp_bits_stream_clear(&s);
+    return st;
+}
+
+/* ---- the whole at once ---- */
+
+static enum sp_status back(struct calibrating *k, const struct sp_machine *m, struct sp_pool *pool, const struct sp_watch *watch, struct sp_bits_stats *out,
+                           struct sp_err *err)
+{
+    TRY(make_job(k, m, err));
+    TRY(sp_live_new(&k->live, &k->job, pool, false, err));
+    TRY(sp_live_fill(&k->live, k->w, NULL, NULL, err));
+    TRY(all(k, watch, err));
+    TRY(begin(k, k->taps.n, out, err));
+    return take(&(struct taking){ &k->live, &k->taps, k->tokens, k->targets, (k->o->what & SP_BITS_HG) != 0 }, out, err);
+}
+
 enum sp_status sp_bits_calibrate(const struct sp_weights *w, const struct sp_windows *windows, const struct sp_calibration *o, const struct sp_machine *m,
                                  struct sp_pool *pool, const struct sp_watch *watch, struct sp_bits_stats *out, struct sp_err *err)
 {
     struct calibrating k = { .o = o, .w = w, .windows = windows };
+    struct sp_bits_stats s = { 0 };
     enum sp_status st = usable(&k, err);
     if (!st)
-        st = make_job(&k, m, err);
-    if (!st)
-        st = sp_live_new(&k.live, &k.job, pool, false, err);
-    if (!st)
-        st = sp_live_fill(&k.live, w, NULL, NULL, err);
-    if (!st)
-        st = all(&k, watch, err);
-    if (!st)
-        st = take(&k, out, err);
+        st = by_gradient(o) ? back(&k, m, pool, watch, &s, err) : forward(&k, m, pool, watch, &s, err);
     sp_live_clear(&k.live);
     sp_job_clear(&k.job);
     sp_bits_taps_clear(&k.taps);
+    if (st)
+        sp_bits_stats_clear(&s);
+    else
+        *out = s;
     return st;
 }

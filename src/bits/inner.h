@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bits.h"
+
 /* No number of x is infinite, or no number at all. */
 static inline bool sp_bits_sound(const float *x, int64_t n)
 {
@@ -14,4 +16,21 @@ static inline bool sp_bits_sound(const float *x, int64_t n)
         sum += fabs((double)x[i]);
     return isfinite(sum);
 }
+
+/* stream.c: a model on windows, part by part.  begin makes what enters the first layer; open brings a part, with the
+ * statistics `what` in its MICRO program, and run sends all windows through one of its programs, MICRO or SCORE; on: what comes
+ * out enters the next part.  Of the whole work, told to watch, that is from `from` to `to`.  open and shut end the part before. */
+struct sp_bits_stream {
+    const struct sp_weights *w; const struct sp_windows *windows; const struct sp_machine *machine; struct sp_pool *pool; const struct sp_watch *watch;
+    /* A row of the embedding; NULL: as it is stored. */
+    enum sp_status (*row)(void *self, const char *tensor, int32_t id, int64_t cols, float *to, struct sp_err *err); void *self;
+    struct sp_scratch hidden;      /* [windows][context, width], f32       */
+    struct sp_job job; struct sp_live live; struct sp_bits_taps taps; /* of the part */
+    char *embedding;
+};
+enum sp_status sp_bits_stream_begin(struct sp_bits_stream *s, double to, int what, struct sp_err *err);
+enum sp_status sp_bits_stream_open(struct sp_bits_stream *s, enum sp_build_part part, int layer, int what, struct sp_err *err);
+enum sp_status sp_bits_stream_run(struct sp_bits_stream *s, enum sp_run run, bool on, double from, double to, struct sp_err *err);
+void sp_bits_stream_shut(struct sp_bits_stream *s);
+void sp_bits_stream_clear(struct sp_bits_stream *s);
 #endif

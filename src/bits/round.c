@@ -98,11 +98,25 @@ static void unit(float *a, int64_t n, float *diagonal)
             a[i * n + j] = j > i ? a[i * n + j] / diagonal[j] : 0;
 }
 
-static void damped(const float *h, int64_t n, double by, float *a)
+/* The squares on the diagonal, which alone are written over on both sides of it: out or back. */
+static void corners(float *a, int64_t n, float *kept, bool back)
 {
-    memcpy(a, h, (size_t)(n * n) * sizeof *a);
-    for (int64_t i = 0; i < n; i++)
-        a[i * n + i] = h[i * n + i] + (float)by;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t from = i / FACTOR_PANEL * FACTOR_PANEL, wide = n - from < FACTOR_PANEL ? n - from : FACTOR_PANEL;
+        float *at = a + i * n + from, *beside = kept + i * FACTOR_PANEL;
+        memcpy(back ? at : beside, back ? beside : at, (size_t)wide * sizeof *at);
+    }
+}
+
+/* h as it was, above the diagonal from below it, and more on the diagonal. */
+static void damped(float *a, int64_t n, float *kept, double by)
+{
+    corners(a, n, kept, true);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = i / FACTOR_PANEL * FACTOR_PANEL + FACTOR_PANEL; j < n; j++)
+            a[i * n + j] = a[j * n + i];
+        a[i * n + i] += (float)by;
+    }
 }
 
 enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct sp_pool *pool, float *factor, struct sp_err *err)
@@ -113,13 +127,16 @@ enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct 
         mean += (double)h[i * cols + i] / (double)cols;
     if (!sp_bits_sound(h, cols * cols))
         return sp_fail(err, SP_DIVERGED, "the mean square of a matrix's inputs holds what is no number: the model's weights are damaged, or the text isn't for it");
-    float *minus = sp_alloc((size_t)(cols * FACTOR_PANEL) * sizeof *minus);
+    float *minus = sp_alloc((size_t)(2 * cols * FACTOR_PANEL) * sizeof *minus), *kept = minus + cols * FACTOR_PANEL;
     if (!minus)
         return sp_fail(err, SP_NOMEM, "no memory for a factor of %lld columns", (long long)cols);
     enum sp_status st = SP_OK;
+    if (factor != h)
+        memcpy(factor, h, (size_t)(cols * cols) * sizeof *factor);
+    corners(factor, cols, kept, false);
     damp = damp > 0 ? damp : 1e-4;
     for (int i = 0; !st && !positive && i < TRIES; i++, damp *= 10) {
-        damped(h, cols, mean > 0 ? damp * mean : 1, factor);
+        damped(factor, cols, kept, mean > 0 ? damp * mean : 1);
         st = decompose(factor, cols, pool, minus, &positive, err);
     }
     if (!st && !positive)

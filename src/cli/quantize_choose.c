@@ -67,11 +67,16 @@ static enum sp_status make_windows(struct quantizing *q, const struct quantize_o
     return sp_remedy(err, "a longer text: some hundred windows are usual");
 }
 
+static bool compensates(const struct quantizing *q, const struct quantize_options *o)
+{
+    return o->method == QUANTIZE_COMPENSATE || (o->method == QUANTIZE_BEST && o->calibrate && q->export.arch);
+}
+
 static enum sp_status make_importance(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
 {
     const struct quantize_options *o = call->options;
     struct sp_watch watch = { work_show_step, &q->bar };
-    struct sp_calibration how = { .what = SP_BITS_X2, .text = o->calibrate };
+    struct sp_calibration how = { .what = SP_BITS_X2, .text = o->calibrate, .head = compensates(q, o) && q->weights.config.tied };
     if (o->imatrix)
         return sp_imatrix_read(&q->stats, o->imatrix, &q->weights, err);
     if (o->method == QUANTIZE_NEAREST && !o->save_imatrix)
@@ -98,9 +103,8 @@ enum sp_status quantize_calibrate(struct quantizing *q, const struct verb_call *
         if (m && t->matrix && m->cols == t->type.dim[t->type.n - 1])
             t->importance = m->x2;
     }
-    if (o->method == QUANTIZE_COMPENSATE || (o->method == QUANTIZE_BEST && o->calibrate && q->export.arch)) {
-        q->rounding = (struct sp_bits_rounding){ .known = &q->stats, .windows = q->calibrating, .machine = &q->machine, .pool = q->pool, .damp = DAMP,
-                                                .one_pass = o->method == QUANTIZE_BEST };
+    if (compensates(q, o)) {
+        q->rounding = (struct sp_bits_rounding){ .known = &q->stats, .windows = q->calibrating, .machine = &q->machine, .pool = q->pool, .damp = DAMP };
         q->export.round = sp_bits_round_tensor;
         q->export.rounding = &q->rounding;
     }

@@ -63,8 +63,9 @@ static enum sp_status work(struct quantizing *q, struct verb_call *call, struct 
     TRY(sp_export_begin(&q->export, &q->weights, sp_ends_with(o->out, ".gguf"), err));
     TRY(quantize_calibrate(q, call, err));
     TRY(quantize_choose(q, call, sp_export_name(model, name), err));
-    sp_progress_begin(&q->bar, "storing", call->common.quiet || call->common.json);
-    enum sp_status st = sp_export_write(&q->export, o->out, sp_export_name(model, name), q->tokenizer, q->pool, &watch, err);
+    q->rounding.watch = &watch;
+    sp_progress_begin(&q->bar, q->export.round ? "rounding and storing" : "storing", call->common.quiet || call->common.json);
+    enum sp_status st = sp_export_write(&q->export, o->out, sp_export_name(model, name), q->tokenizer, q->pool, q->export.round ? NULL : &watch, err);
     sp_progress_end(&q->bar, st ? "stopped" : "done");
     if (!st)
         st = quantize_fit(q, call, err);
@@ -158,8 +159,8 @@ const struct verb sp_verb_quantize = {
     .operands = "MODEL", .operands_min = 1, .operands_max = 1,
     .text = "MODEL is a Hugging Face folder, a GGUF file, or a llama2.c checkpoint. Without a text,\n"
             "matrices are rounded to the nearest number of the format, a few rows at a time, so that\n"
-            "memory stays far below the model. With --calibrate the model runs on the text, in 32-bit\n"
-            "numbers, and errors are put where they matter least. Vectors (norms, biases) stay as they\n"
+            "memory stays far below the model. With --calibrate the model runs on the text, a layer at\n"
+            "a time, and errors are put where they matter least. Vectors (norms, biases) stay as they\n"
             "are. Where rows don't divide into a format's blocks, a format that fits is taken.\n"
             "\n"
             "  sparsam quantize model --to q4_k_m -o model.gguf\n"

@@ -44,6 +44,14 @@ enum sp_status sp_check_seal(const char *path, struct sp_err *err);       /* SP_
 enum sp_status sp_move_file(const char *from, const char *to, struct sp_err *err); /* within a folder, which is synced */
 enum sp_status sp_write_file(const char *path, const void *p, size_t n, struct sp_err *err);
 
+/* n pieces of so many bytes, to be written and read again: in memory up to 16 MiB all in all, else in an unnamed file in
+ * $TMPDIR, or /var/tmp.  A piece must have been written before it is read. */
+struct sp_scratch { unsigned char *at; size_t piece; int64_t n; int fd; /* + 1; 0: none */ };
+enum sp_status sp_scratch_new(struct sp_scratch *s, size_t piece, int64_t n, struct sp_err *err);
+enum sp_status sp_scratch_write(struct sp_scratch *s, int64_t i, const void *from, struct sp_err *err);
+enum sp_status sp_scratch_read(const struct sp_scratch *s, int64_t i, void *to, struct sp_err *err);
+void sp_scratch_clear(struct sp_scratch *s);
+
 /* Whole file as text, at most max bytes; .gz and .zst are unpacked (max counts unpacked bytes). */
 enum sp_status sp_read_file(struct sp_text *out, const char *path, size_t max, struct sp_err *err);
 enum sp_status sp_make_folder(const char *path, struct sp_err *err);      /* like mkdir -p */

@@ -123,6 +123,36 @@ sp_ref sp_builder_cast(struct sp_builder *s, sp_ref x, enum sp_format f)
     return SP_ADD(s->g, &sp_op_cast, NULL, (&(struct sp_attr){ .format = (int)f }), x);
 }
 
+/* ---- a part of the model ---- */
+
+sp_ref sp_builder_looked_up(struct sp_builder *s, const char *embedding, int64_t cols, double scale)
+{
+    s->b->embedding = embedding;
+    sp_ref rows = sp_graph_input(s->g, "rows", SP_TYPE(SP_F32, s->rows, cols));
+    return SP_ADD(s->g, &sp_op_scale, "embed", SP_ATTR(.f = { scale > 0 ? scale : 1 }), rows);
+}
+
+sp_ref sp_builder_entering(struct sp_builder *s)
+{
+    return sp_graph_input(s->g, "entering", SP_TYPE(SP_F32, s->rows, s->c->width));
+}
+
+void sp_builder_leaving(struct sp_builder *s, sp_ref x)
+{
+    sp_graph_scope(s->g, -1, "%s", "");
+    SP_ADD(s->g, &sp_op_view, "hidden", SP_ATTR(.i = { 0, 2, s->rows, s->c->width }), x);
+}
+
+int64_t sp_builder_first(const struct sp_builder *s)
+{
+    return s->b->part == SP_BUILD_LAYERS ? s->b->first : 0;
+}
+
+int64_t sp_builder_last(const struct sp_builder *s)
+{
+    return s->b->part == SP_BUILD_LAYERS ? s->b->last : s->b->part == SP_BUILD_WHOLE ? s->c->layers : 0;
+}
+
 /* ---- the head ---- */
 
 static int64_t loss_rows(const struct sp_builder *s)
@@ -235,6 +265,11 @@ static enum sp_status check(const struct sp_model_config *c, const struct sp_bui
         return sp_fail(err, SP_USAGE, "a batch of %lld times %lld tokens", (long long)b->batch, (long long)b->tokens);
     if (c->family == SP_FAMILY_MLP && b->tokens != 1)
         return sp_fail(err, SP_USAGE, "an MLP takes rows: tokens must be 1, not %lld", (long long)b->tokens);
+    bool decodes = c->family == SP_FAMILY_LLAMA || c->family == SP_FAMILY_GPT2 || c->family == SP_FAMILY_DECODER;
+    if (b->part && (b->mode == SP_BUILD_TRAIN || b->mode == SP_BUILD_SERVE || !decodes))
+        return sp_fail(err, SP_UNSUPPORTED, "only decoders are built in parts, and only to score");
+    if (b->part == SP_BUILD_LAYERS && (b->first < 0 || b->last <= b->first || b->last > c->layers))
+        return sp_fail(err, SP_USAGE, "layers %lld to %lld of %lld", (long long)b->first, (long long)b->last, (long long)c->layers);
     int64_t most = b->mode == SP_BUILD_SERVE && c->family != SP_FAMILY_MLP ? b->cache : b->tokens;
     bool learned = c->family == SP_FAMILY_GPT2 || c->positions == SP_POSITIONS_LEARNED;
     if (learned && most > c->context) {

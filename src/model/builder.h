@@ -83,6 +83,13 @@ sp_ref sp_decoder_attend(struct sp_builder *s, int i, sp_ref y);
 sp_ref sp_decoder_linear(struct sp_builder *s, int i, const char *what, sp_ref x, int64_t out, int64_t in, bool bias, enum sp_format f);
 sp_ref sp_decoder_onto(struct sp_builder *s, int i, const char *what, sp_ref x, sp_ref y, int64_t in, bool bias, const char *after, const char *mask);
 sp_ref sp_decoder_norm(struct sp_builder *s, int i, const char *what, sp_ref x, int64_t n, enum sp_format f);
+/* Of a part: the rows of an embedding [vocab, cols] times `scale` (0: 1) as they come in; the stream as it enters and leaves. */
+sp_ref sp_builder_looked_up(struct sp_builder *s, const char *embedding, int64_t cols, double scale);
+sp_ref sp_builder_entering(struct sp_builder *s);
+void sp_builder_leaving(struct sp_builder *s, sp_ref x);
+/* Layers that the part has. */
+int64_t sp_builder_first(const struct sp_builder *s);
+int64_t sp_builder_last(const struct sp_builder *s);
 /* Final normalised rows and head weights [vocab, width] to "loss", "nll" or "logits". */
 void sp_builder_head(struct sp_builder *s, sp_ref x, sp_ref w);
 #endif

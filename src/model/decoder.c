@@ -143,12 +143,25 @@ static sp_ref add_positions(struct sp_builder *s, sp_ref x)
 
 /* ---- all of it ---- */
 
+static sp_ref embedding(struct sp_builder *s)
+{
+    return sp_builder_matrix(s, name_of(s, -1, s->words->embed, ".weight"), s->c->vocab, s->c->embed_width ? s->c->embed_width : s->c->width);
+}
+
+static sp_ref looked_up(struct sp_builder *s, sp_ref table)
+{
+    const struct sp_model_config *c = s->c;
+    if (s->b->part == SP_BUILD_EMBED)
+        return sp_builder_looked_up(s, name_of(s, -1, s->words->embed, ".weight"), c->embed_width ? c->embed_width : c->width, c->embed_scale);
+    sp_ref ids = sp_graph_input(s->g, "ids", SP_TYPE(SP_I32, s->rows));
+    return SP_ADD(s->g, &sp_op_embed, "embed", SP_ATTR(.f = { c->embed_scale }), ids, table);
+}
+
 static sp_ref embed(struct sp_builder *s, sp_ref table)
 {
     const struct sp_model_config *c = s->c;
     const struct sp_words *w = s->words;
-    sp_ref ids = sp_graph_input(s->g, "ids", SP_TYPE(SP_I32, s->rows));
-    sp_ref x = SP_ADD(s->g, &sp_op_embed, "embed", SP_ATTR(.f = { c->embed_scale }), ids, table);
+    sp_ref x = looked_up(s, table);
     if (c->embed_width)
         x = sp_decoder_linear(s, -1, w->project_in, sp_builder_cast(s, x, s->b->compute), c->width, c->embed_width, false, SP_F32);
     if (c->token_types) {
@@ -193,11 +206,14 @@ void sp_decoder_build(struct sp_graph *g, const struct sp_model_config *c, struc
     rope(&s);
     if (b->mode == SP_BUILD_LOAD)
         return;
-    int64_t wide = c->embed_width ? c->embed_width : c->width;
-    sp_ref table = sp_builder_matrix(&s, name_of(&s, -1, s.words->embed, ".weight"), c->vocab, wide);
-    sp_ref x = embed(&s, table);
-    for (int i = 0; i < c->layers && !g->status; i++)
-        x = layer(&s, i, x);
+    bool begins = b->part == SP_BUILD_WHOLE || b->part == SP_BUILD_EMBED, ends = b->part == SP_BUILD_WHOLE || b->part == SP_BUILD_HEAD;
+    sp_ref table = b->part == SP_BUILD_WHOLE || (ends && c->tied) ? embedding(&s) : SP_NONE;
+    sp_ref x = begins ? embed(&s, table) : sp_builder_entering(&s);
+    for (int64_t i = sp_builder_first(&s); i < sp_builder_last(&s) && !g->status; i++)
+        x = layer(&s, (int)i, x);
     sp_graph_scope(g, -1, "%s", "");
-    head(&s, x, table);
+    if (ends)
+        head(&s, x, table);
+    else
+        sp_builder_leaving(&s, x);
 }

@@ -102,6 +102,12 @@ const char *sp_model_type(const struct sp_model_config *c); /* as in config.json
  * and one decoder position a sequence.
  * States: parameters under their Hugging Face names (GPT-2's matrices in blocks turned, [out,in]), SP_STATE_CACHE "cache/LAYER/k" and "/v"
  * [batch*cache, kv_heads*head_dim], SP_STATE_TABLE "table/rope". */
+/* A part alone (SCORE), for a model too large to be run whole: hidden states go in and come out, the programs of all parts
+ * one after another do what that of the whole does.
+ *   EMBED   "rows" f32[batch*tokens, columns]: rows of the tensor `embedding`   -> "hidden" f32[batch*tokens, width]
+ *   LAYERS  "entering" f32[batch*tokens, width], through layers first <= i < last -> "hidden"
+ *   HEAD    "entering"; the rest as the whole                                   -> as the whole */
+enum sp_build_part { SP_BUILD_WHOLE, SP_BUILD_EMBED, SP_BUILD_LAYERS, SP_BUILD_HEAD };
 /* The format a parameter matrix is kept in, by its name. */
 typedef enum sp_format sp_stored_fn(const void *self, const char *name);
 enum sp_build_mode { SP_BUILD_TRAIN, SP_BUILD_SCORE, SP_BUILD_SERVE, SP_BUILD_LOAD };
@@ -120,7 +126,10 @@ struct sp_build {
     int64_t wanted;                /* SCORE: so many rows' logits instead of losses; 0: none   */
     int64_t loss_rows;             /* logits made for at most so many rows at a time; 0: chosen */
     bool soft;                     /* TRAIN, SCORE: a teacher's logits are the target         */
+    enum sp_build_part part;
+    int64_t first, last;           /* LAYERS                                                  */
     sp_ref loss;                   /* out: what sp_graph_grad takes (TRAIN)                   */
+    const char *embedding;         /* out: EMBED; lives with the graph                        */
 };
 enum sp_status sp_model_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b, struct sp_err *err);
 /* SP_UNSUPPORTED with a sentence where it can only be counted, or does something else than go on with a text. */

@@ -51,6 +51,8 @@ static enum sp_status gpt2_write(const struct sp_model_config *c, json_t *j)
 
 /* ---- graph ---- */
 
+static const char EMBEDDING[] = "transformer.wte.weight";
+
 /* WHAT.weight and, where the model has them, WHAT.bias. */
 static sp_ref bias(struct sp_builder *s, const char *what, int64_t n)
 {
@@ -135,21 +137,34 @@ static sp_ref add_positions(struct sp_builder *s, sp_ref x)
     return SP_ADD(g, &sp_op_view, NULL, SP_ATTR(.i = { 0, 2, s->rows, c }), sum);
 }
 
+static sp_ref embed(struct sp_builder *s, sp_ref table)
+{
+    sp_ref x;
+    if (s->b->part == SP_BUILD_EMBED)
+        x = sp_builder_looked_up(s, EMBEDDING, s->c->width, 1);
+    else
+        x = SP_ADD(s->g, &sp_op_embed, "embed", NULL, sp_graph_input(s->g, "ids", SP_TYPE(SP_I32, s->rows)), table);
+    return sp_builder_dropout(s, add_positions(s, x), "embed");
+}
+
 static void gpt2_build(struct sp_graph *g, const struct sp_model_config *c, struct sp_build *b)
 {
     struct sp_builder s;
     sp_builder_init(&s, g, c, b);
     if (b->mode == SP_BUILD_LOAD)
         return;
-    sp_ref ids = sp_graph_input(g, "ids", SP_TYPE(SP_I32, s.rows));
-    sp_ref embed = sp_builder_matrix(&s, "transformer.wte.weight", c->vocab, c->width);
-    sp_ref x = add_positions(&s, SP_ADD(g, &sp_op_embed, "embed", NULL, ids, embed));
-    x = sp_builder_dropout(&s, x, "embed");
-    for (int i = 0; i < c->layers && !g->status; i++)
-        x = layer(&s, i, x);
+    bool begins = b->part == SP_BUILD_WHOLE || b->part == SP_BUILD_EMBED, ends = b->part == SP_BUILD_WHOLE || b->part == SP_BUILD_HEAD;
+    sp_ref table = b->part == SP_BUILD_WHOLE || (ends && c->tied) ? sp_builder_matrix(&s, EMBEDDING, c->vocab, c->width) : SP_NONE;
+    sp_ref x = begins ? embed(&s, table) : sp_builder_entering(&s);
+    for (int64_t i = sp_builder_first(&s); i < sp_builder_last(&s) && !g->status; i++)
+        x = layer(&s, (int)i, x);
     sp_graph_scope(g, -1, "%s", "");
+    if (!ends) {
+        sp_builder_leaving(&s, x);
+        return;
+    }
     x = norm(&s, x, "transformer.ln_f");
-    sp_builder_head(&s, x, c->tied ? embed : sp_builder_matrix(&s, "lm_head.weight", c->vocab, c->width));
+    sp_builder_head(&s, x, c->tied ? table : sp_builder_matrix(&s, "lm_head.weight", c->vocab, c->width));
 }
 
 static bool gpt2_residual(const char *tensor)
