@@ -70,6 +70,19 @@ static void words(const struct quantizing *q)
     puts(".");
 }
 
+/* What --method best came to, and why. */
+static void best(const struct quantizing *q, const struct quantize_options *o)
+{
+    if (o->method != QUANTIZE_BEST || !q->export.arch || !(o->to || q->choices))
+        return;
+    if (q->export.round)
+        puts("Method: compensate, since there is a calibration text: errors are made up for by later numbers of the row.");
+    else if (q->stats.n)
+        puts("Method: importance, since --imatrix tells which inputs matter, not how they go together.");
+    else
+        puts("Method: nearest, since there is neither --calibrate nor --imatrix.");
+}
+
 static void explain(const struct quantizing *q)
 {
     printf("%-28s %-8s %14s %12s %8s\n", "tensor", "stored", "numbers", "bytes", "share of the divergence foretold");
@@ -93,6 +106,7 @@ static void speeds(const struct quantize_speed *b, const struct quantize_speed *
 void quantize_show(const struct quantizing *q, const struct quantize_options *o)
 {
     words(q);
+    best(q, o);
     if (q->choices && o->explain)
         explain(q);
     printf("%-8s %8s %14s %15s %15s %8s\n", "stored", "tensors", "numbers", "bytes before", "bytes after", "bits");
