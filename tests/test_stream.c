@@ -174,7 +174,7 @@ static void layers_are_rounded_on_what_is_written(void **u)
         struct sp_bits_stats known, of_file;
         struct sp_export e;
         int seen = 0;
-        write_rounded(&w, &known, &e, SP_Q4_K, SP_F32, "");
+        write_rounded(&w, &known, &e, SP_Q4_K, SP_F32, k % 2 ? "q" : "");
         OK(sp_weights_open(&file, in("a.gguf"), &err));
         of_file = calibrate(&file, SP_BITS_H);
         for (int i = 0; i < e.n; i++) {
@@ -223,7 +223,7 @@ static void heads_are_rounded_too(void **u)
         struct sp_bits_stats known, h = { 0 };
         struct sp_export e;
         double sum[2];
-        write_rounded(&w, &known, &e, SP_Q6_K, SP_Q4_K, "");
+        write_rounded(&w, &known, &e, SP_Q4_K, SP_Q4_K, "v_proj");
         h = calibrate(&w, SP_BITS_H);
         const struct sp_bits_matrix *m = sp_bits_find(&h, k ? "lm_head.weight" : "model.embed_tokens.weight");
         assert_true(m && m->h);
