@@ -180,7 +180,7 @@ static void layers_are_rounded_on_what_is_written(void **u)
         for (int i = 0; i < e.n; i++) {
             const struct sp_bits_matrix *m = sp_bits_find(&known, e.tensor[i].name);
             const char *name = e.tensor[i].stored_name;
-            if (m && m->layer == 1 && (strstr(name, "attn_q.") || strstr(name, "attn_qkv.") || strstr(name, "attn_v."))) {
+            if (m && m->layer == 1 && e.tensor[i].type.format == SP_Q4_K && (strstr(name, "attn_q.") || strstr(name, "attn_qkv.") || strstr(name, "attn_v."))) {
                 as_by_hand(&e, i, &of_file, &known, &file); /* what enters the last layer */
                 seen++;
             }
