@@ -87,25 +87,16 @@ static void bert(const struct sp_tok_norm *r, int32_t c, enum sp_tok_class class
         sp_text_add(out, " ", 1);
 }
 
-/* ASCII without controls, all of s. */
-static bool is_shown_ascii(const char *s, size_t n)
+/* What BERT leaves of shown ASCII is the same, in lower case; returns the length of such a stretch at s. */
+static size_t bert_ascii(const struct sp_tok_norm *r, const char *s, size_t n, struct sp_text *out)
 {
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)s[i] < 0x20 || (unsigned char)s[i] >= 0x7f)
-            return false;
-    return true;
-}
-
-/* What BERT leaves of shown ASCII: the same, in lower case. */
-static bool bert_ascii(const struct sp_tok_norm *r, const char *s, size_t n, struct sp_text *out)
-{
-    if (!is_shown_ascii(s, n))
-        return false;
-    size_t was = out->n;
-    sp_text_add(out, s, n);
+    size_t k = 0, was = out->n;
+    while (k < n && s[k] >= 0x20 && s[k] < 0x7f)
+        k++;
+    sp_text_add(out, s, k);
     for (size_t i = was; r->lower && i < out->n; i++)
         out->at[i] = (char)(out->at[i] >= 'A' && out->at[i] <= 'Z' ? out->at[i] + 32 : out->at[i]);
-    return true;
+    return k;
 }
 
 /* ---- the others ---- */
@@ -126,10 +117,10 @@ void sp_tok_characters(const struct sp_tok_norm *r, const char *s, size_t n, str
         sp_tok_map_bytes(out, s, n);
         return;
     }
-    if (r->kind == SP_TOK_BERT && bert_ascii(r, s, n, out))
-        return;
     sp_text_reserve(out, n);
     for (size_t at = 0; at < n; at += len) {
+        if (r->kind == SP_TOK_BERT && (len = bert_ascii(r, s + at, n - at, out)))
+            continue;
         enum sp_tok_class class = sp_tok_class_at((const unsigned char *)s + at, n - at, &len, &c);
         if (c < 0)
             sp_text_add(out, s + at, len);

@@ -23,10 +23,13 @@ enum {
 };
 
 /* ---- tables (table.c) ---- */
+struct sp_tok_entry {
+    uint64_t key, value;
+};
 struct sp_tok_map {
-    uint64_t *key, *value;
+    struct sp_tok_entry *slot;
     size_t cap, n;
-}; /* key ~0 is reserved */
+}; /* key ~0 is reserved: an empty slot */
 enum sp_status sp_tok_map_put(struct sp_tok_map *m, uint64_t key, uint64_t value, struct sp_err *err);
 bool sp_tok_map_get(const struct sp_tok_map *m, uint64_t key, uint64_t *value);
 void sp_tok_map_clear(struct sp_tok_map *m);
@@ -217,6 +220,7 @@ struct sp_tokenizer {
     struct sp_tok_names names; /* raw strings of the model's vocabulary */
     struct sp_tok_map merge;   /* left << 32 | right -> rank << 32 | id */
     int32_t byte_id[256];      /* byte-level: its token; else <0xHH>; -1 */
+    int32_t ascii_id[128];     /* the vocabulary's number of a character; -1 */
     bool byte_level, byte_fallback, fuse_unk, ignore_merges;
     bool splits_at_mark;             /* no token holds a U+2581 behind another character */
     const char *prefix, *suffix;     /* of a word's later pieces (BPE, WordPiece); of its last (BPE); "" */

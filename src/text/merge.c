@@ -1,7 +1,8 @@
 /* text/merge.c - byte-pair encoding of one pre-token (Sennrich et al. 2016): the pair
- * of lowest rank first, the leftmost of equals, by a heap of rank and place.
+ * of lowest rank first, the leftmost of equals: in short pre-tokens by looking at all pairs, else by a heap of
+ * rank and place.
  *
- * An entry may be stale: it counts only if the pair at its place still has its rank
+ * A heap's entry may be stale: it counts only if the pair at its place still has its rank
  * (an equal rank means an equal result over the same text).  Short pre-tokens are
  * kept in a direct-mapped cache.
  *
@@ -12,6 +13,7 @@
 enum {
     CACHE = 1 << 14, /* slots                          */
     AFFIX_MAX = SP_TOK_AFFIX_MAX,
+    SHORT = 32,      /* symbols that are merged without a heap */
     WORD_BYTES_MAX = INT32_MAX / 4 /* of one pre-token               */
 };
 
@@ -53,6 +55,39 @@ static uint64_t heap_pop(struct sp_tok_scratch *w)
     if (n)
         w->heap[i] = v;
     return top;
+}
+
+static uint64_t value_of(const struct sp_tokenizer *t, int32_t left, int32_t right)
+{
+    uint64_t v;
+    return left >= 0 && right >= 0 && sp_tok_map_get(&t->merge, (uint64_t)(uint32_t)left << 32 | (uint32_t)right, &v) ? v : UINT64_MAX;
+}
+
+/* symbol[0..n) in place, n at most SHORT; returns how many are left. */
+static size_t merge_short(const struct sp_tokenizer *t, size_t n)
+{
+    struct sp_tok_symbol *s = t->scratch.symbol;
+    uint64_t value[SHORT]; /* of the pair that begins here */
+    for (size_t i = 0; i + 1 < n; i++)
+        value[i] = value_of(t, s[i].id, s[i + 1].id);
+    while (n > 1) {
+        size_t k = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            k = value[i] >> 32 < value[k] >> 32 ? i : k;
+        if (value[k] == UINT64_MAX)
+            break;
+        s[k].id = (int32_t)(uint32_t)value[k];
+        n--;
+        for (size_t i = k + 1; i < n; i++) {
+            s[i].id = s[i + 1].id;
+            value[i] = value[i + 1]; /* the last one is never looked at */
+        }
+        if (k)
+            value[k - 1] = value_of(t, s[k - 1].id, s[k].id);
+        if (k + 1 < n)
+            value[k] = value_of(t, s[k].id, s[k + 1].id);
+    }
+    return n;
 }
 
 static bool pair(const struct sp_tokenizer *t, int32_t left, uint64_t *value)
@@ -113,7 +148,7 @@ static int32_t character(const struct sp_tokenizer *t, const char *s, size_t n, 
     char name[AFFIX_MAX * 2 + 8];
     size_t k = later ? strlen(t->prefix) : 0, m = last ? strlen(t->suffix) : 0;
     if (!k && !m)
-        return sp_tok_names_get(&t->names, s, n);
+        return n == 1 && *(const unsigned char *)s < SP_COUNT(t->ascii_id) ? t->ascii_id[*(const unsigned char *)s] : sp_tok_names_get(&t->names, s, n);
     memcpy(name, t->prefix, k);
     memcpy(name + k, s, n);
     memcpy(name + k + n, t->suffix, m);
@@ -178,7 +213,8 @@ static enum sp_status bpe(struct sp_tokenizer *t, const char *s, size_t n, struc
 {
     size_t count = 0;
     TRY(t->byte_level ? bytes(t, s, n, &count, err) : characters(t, s, n, &count, err));
-    if (!t->merge.n) {
+    if (!t->merge.n || count <= SHORT) {
+        count = t->merge.n ? merge_short(t, count) : count;
         for (size_t i = 0; i < count; i++)
             sp_ids_add(out, t->scratch.symbol[i].id);
         return SP_OK;
@@ -263,8 +299,8 @@ struct sp_tok_ranked *sp_tok_merges_ranked(const struct sp_tokenizer *t, size_t 
     struct sp_tok_ranked *m = sp_alloc((t->merge.n + 1) * sizeof *m);
     *n = 0;
     for (size_t i = 0; i < t->merge.cap && m; i++)
-        if (t->merge.key[i] != UINT64_MAX)
-            m[(*n)++] = (struct sp_tok_ranked){ t->merge.value[i] >> 32, t->merge.key[i] };
+        if (t->merge.slot[i].key != UINT64_MAX)
+            m[(*n)++] = (struct sp_tok_ranked){ t->merge.slot[i].value >> 32, t->merge.slot[i].key };
     if (*n)
         qsort(m, *n, sizeof *m, by_rank);
     return m;

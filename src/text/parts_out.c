@@ -103,10 +103,10 @@ static enum sp_status scores_out(const struct sp_tokenizer *t, struct sp_token_p
     for (int32_t id = 0; id < t->n_vocab; id++)
         score[id] = t->score ? (float)t->score[id] : t->token[id].flags & (SP_TOK_SPECIAL | SP_TOK_BYTE) ? 0 : -1e6f;
     for (size_t i = 0; i < t->merge.cap && !t->score; i++) {
-        if (t->merge.key[i] == UINT64_MAX)
+        if (t->merge.slot[i].key == UINT64_MAX)
             continue;
-        float rank = -(float)(t->merge.value[i] >> 32);
-        int32_t id = (int32_t)(uint32_t)t->merge.value[i];
+        float rank = -(float)(t->merge.slot[i].value >> 32);
+        int32_t id = (int32_t)(uint32_t)t->merge.slot[i].value;
         score[id] = score[id] > rank && score[id] > -1e6f ? score[id] : rank;
     }
     out->score = score;

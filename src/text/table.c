@@ -66,31 +66,34 @@ uint64_t sp_tok_hash(const char *s, size_t n)
 static enum sp_status map_grow(struct sp_tok_map *m, struct sp_err *err)
 {
     struct sp_tok_map to = { .cap = m->cap ? m->cap * 2 : 64 };
-    to.key = sp_alloc(to.cap * sizeof *to.key);
-    to.value = sp_alloc(to.cap * sizeof *to.value);
-    if (!to.key || !to.value) {
-        sp_tok_map_clear(&to);
+    to.slot = sp_alloc(to.cap * sizeof *to.slot);
+    if (!to.slot)
         return sp_tok_nomem(err);
-    }
-    memset(to.key, 0xff, to.cap * sizeof *to.key);
+    memset(to.slot, 0xff, to.cap * sizeof *to.slot);
     for (size_t i = 0; i < m->cap; i++)
-        if (m->key[i] != no_key)
-            sp_tok_map_put(&to, m->key[i], m->value[i], err);
+        if (m->slot[i].key != no_key)
+            sp_tok_map_put(&to, m->slot[i].key, m->slot[i].value, err);
     sp_tok_map_clear(m);
     *m = to;
     return SP_OK;
+}
+
+/* Where the key is, or the empty slot where it would be. */
+static struct sp_tok_entry *map_slot(const struct sp_tok_map *m, uint64_t key)
+{
+    size_t i = mix(key) & (m->cap - 1);
+    while (m->slot[i].key != no_key && m->slot[i].key != key)
+        i = (i + 1) & (m->cap - 1);
+    return &m->slot[i];
 }
 
 enum sp_status sp_tok_map_put(struct sp_tok_map *m, uint64_t key, uint64_t value, struct sp_err *err)
 {
     if ((m->n + 1) * 3 > m->cap * 2)
         TRY(map_grow(m, err));
-    size_t i = mix(key) & (m->cap - 1);
-    while (m->key[i] != no_key && m->key[i] != key)
-        i = (i + 1) & (m->cap - 1);
-    m->n += m->key[i] == no_key;
-    m->key[i] = key;
-    m->value[i] = value;
+    struct sp_tok_entry *slot = map_slot(m, key);
+    m->n += slot->key == no_key;
+    *slot = (struct sp_tok_entry){ key, value };
     return SP_OK;
 }
 
@@ -98,19 +101,16 @@ bool sp_tok_map_get(const struct sp_tok_map *m, uint64_t key, uint64_t *value)
 {
     if (!m->n)
         return false;
-    size_t i = mix(key) & (m->cap - 1);
-    for (; m->key[i] != no_key; i = (i + 1) & (m->cap - 1))
-        if (m->key[i] == key) {
-            *value = m->value[i];
-            return true;
-        }
-    return false;
+    const struct sp_tok_entry *slot = map_slot(m, key);
+    if (slot->key == no_key)
+        return false;
+    *value = slot->value;
+    return true;
 }
 
 void sp_tok_map_clear(struct sp_tok_map *m)
 {
-    sp_free(m->key);
-    sp_free(m->value);
+    sp_free(m->slot);
     *m = (struct sp_tok_map){ 0 };
 }
 

@@ -290,6 +290,8 @@ enum sp_status sp_tok_finish(struct sp_tokenizer *t, struct sp_err *err)
         t->byte_id[b] = sp_tok_names_get(&t->names, name, t->byte_level ? 1 : 6);
         all_bytes = all_bytes && t->byte_id[b] >= 0;
     }
+    for (int c = 0; c < 128; c++)
+        t->ascii_id[c] = sp_tok_names_get(&t->names, &(char){ (char)c }, 1);
     for (int32_t id = 0; id < t->n_vocab; id++) {
         struct sp_tok_token *k = &t->token[id];
         TRY(sp_tok_decoded(t, k, err));
