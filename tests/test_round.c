@@ -18,6 +18,7 @@ static const enum sp_format formats[] = { SP_Q4_0, SP_Q4_1, SP_Q5_0, SP_Q5_1, SP
 
 struct fixture { float w[ROWS * COLS], y[ROWS * COLS], h[COLS * COLS], factor[COLS * COLS], importance[COLS]; unsigned char a[BYTES], b[BYTES]; };
 static struct fixture x;
+static double left;
 
 static void normal(float *to, int n, uint64_t key)
 {
@@ -74,7 +75,7 @@ static void plain(enum sp_format f, unsigned char *to)
 static void compensated(enum sp_format f, struct sp_pool *pool, unsigned char *to)
 {
     struct sp_err err = { 0 };
-    assert_int_equal(sp_bits_factor(x.h, COLS, 0.01, pool, x.factor, &err), SP_OK);
+    assert_int_equal(sp_bits_factor(x.h, COLS, 0.01, pool, x.factor, &left, &err), SP_OK);
     assert_int_equal(sp_bits_round(f, x.w, ROWS, COLS, x.importance, x.factor, pool, to, &err), SP_OK);
 }
 
@@ -114,7 +115,7 @@ static void test_factor(void **state)
     static double u[COLS * COLS], back[COLS], d[COLS];
     (void)state;
     correlated(4);
-    assert_int_equal(sp_bits_factor(x.h, COLS, 1e-9, NULL, x.factor, &err), SP_OK);
+    assert_int_equal(sp_bits_factor(x.h, COLS, 1e-9, NULL, x.factor, &left, &err), SP_OK);
     for (int i = 0; i < COLS * COLS; i++)
         u[i] = (double)x.factor[i] + (i % (COLS + 1) == 0);
     for (int j = COLS - 1; j >= 0; j--) {
@@ -123,6 +124,12 @@ static void test_factor(void **state)
             d[j] -= u[j * COLS + k] * u[j * COLS + k] * d[k];
         assert_true(d[j] > 0);
     }
+    double sum = 0, trace = 0;
+    for (int j = 0; j < COLS; j++) {
+        sum += d[j];
+        trace += (double)x.h[j * COLS + j];
+    }
+    assert_true(fabs(left - sum / trace) < 1e-3 * left && left < 0.5);
     for (int i = 0; i < COLS; i += 37)
         for (int j = 0; j < COLS; j++) {
             back[j] = 0;
@@ -202,7 +209,7 @@ static void test_no_number(void **state)
     identity();
     take_importance();
     x.h[COLS + 3] = NAN;
-    assert_int_equal(sp_bits_factor(x.h, COLS, 0.01, NULL, x.factor, &err), SP_DIVERGED);
+    assert_int_equal(sp_bits_factor(x.h, COLS, 0.01, NULL, x.factor, &left, &err), SP_DIVERGED);
     assert_non_null(strstr(err.what, "no number"));
     memset(x.factor, 0, sizeof x.factor);
     x.w[77] = NAN;

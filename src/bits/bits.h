@@ -87,29 +87,44 @@ enum sp_status sp_bits_named(struct sp_export *e, const char *to, bool pure, boo
 /* "45%" of whole, "300MB", "1.5GiB", or bytes. */
 enum sp_status sp_bits_parse_size(const char *s, uint64_t whole, uint64_t *out, struct sp_err *err);
 
-/* ======== budget.c: formats by tensor, so that a file is no larger than said =============
+/* ======== budget.c, measure.c: formats by tensor, so that a file is no larger than said ==
  * Of each tensor its candidates: bytes, and the loss (nats of divergence a token) foretold with that tensor alone so stored.
  * Losses add up as long as they are small; so the least sum within bytes is found one step of a tensor's lower convex hull
  * after the other, the steepest first, and what is left over is spent on whatever still fits (Shoham and Gersho 1988). */
 enum { SP_CHOICES_MAX = 16 };
 struct sp_choice { enum sp_format format; uint64_t bytes; double loss; };
-struct sp_choices { int n, chosen; struct sp_choice at[SP_CHOICES_MAX]; };
+struct sp_choices {
+    int n, chosen; struct sp_choice at[SP_CHOICES_MAX];
+    /* By sp_bits_measure.  A kind: tensors whose names differ in the layer's number alone. */
+    int kind;                      /* the first tensor of its kind; others' are zero from here */
+    int tensors; enum sp_format tried; double foretold, measured; /* divergence with all of the kind so stored; tensors 0: not measured */
+};
 /* SP_LIMIT when the smallest of all are more than bytes. */
 enum sp_status sp_bits_choose(struct sp_choices *tensor, int n, uint64_t bytes, struct sp_err *err);
-/* Candidates of every tensor of a list for GGUF, in its order; vectors have their one.  With importance set in the list, the loss
- * is half the sum over rows (some hundred of a large one) of importance times the square of what rounding changes, up to
- * a factor of each tensor, which `measured` brings in: for every matrix whose name the live jobs have as a parameter, it
- * alone is stored in a coarse format and the divergence on the windows measured.  live holds the original's weights in f32, as base,
- * and has them again afterwards. */
-struct sp_measuring { struct sp_windows windows; struct sp_live *live, *base; struct sp_pool *pool; const struct sp_watch *watch; };
-enum sp_status sp_bits_candidates(const struct sp_export *e, const struct sp_measuring *m, struct sp_choices *out, struct sp_err *err);
+/* Candidates of every tensor of a list for GGUF, in its order; vectors have their one.  The loss is half the sum over rows
+ * i (512 of a large one) and columns j of g2[i] x2[j] times the square of what rounding alone changes; what known doesn't have
+ * counts 1.  known, pool and watch may be NULL. */
+enum sp_status sp_bits_candidates(const struct sp_export *e, const struct sp_bits_stats *known, struct sp_pool *pool, const struct sp_watch *watch,
+                                  struct sp_choices *out, struct sp_err *err);
+/* The same losses with two factors.  One a tensor: what is left of its error where the list's rounding makes up for errors (trace
+ * of D over trace of h, sp_bits_factor).  One a kind: all its tensors are stored in one format as they would be written, the
+ * divergence is measured, and is to what was foretold of them as it is in all formats.  So a model is run once for each
+ * kind, however many layers it has.  live holds the original's weights in f32, and has them again afterwards. */
+struct sp_measuring {
+    struct sp_windows windows;     /* all of them are one batch of live         */
+    struct sp_live *live;          /* a job of sp_step_logits                   */
+    struct sp_bits_rounding *rounding; /* the list's, not yet asked for any; or NULL */
+    struct sp_pool *pool; const struct sp_watch *watch;
+};
+enum sp_status sp_bits_measure(struct sp_export *e, const struct sp_measuring *m, struct sp_choices *c, struct sp_err *err);
 
 /* ======== round.c, round_model.c: rounding that makes up for its errors ==================
  * GPTQ (Frantar et al. 2023) in the form of LDLQ (Chee et al. 2023), which is the same: with h = (F + 1) D (F + 1)', F
  * strictly upper, columns are rounded in order, number j to the nearest of w_j + sum over i < j of (w_i - rounded_i) F_ij,
  * which makes (w - rounded) h (w - rounded)' small.  A block's scales are searched (encode_weighted) when its turn comes. */
-/* factor[cols, cols] = F of h, which is symmetric, + damp times its mean diagonal, or more where that isn't positive; factor may be h. */
-enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct sp_pool *pool, float *factor, struct sp_err *err);
+/* factor[cols, cols] = F of h, which is symmetric, + damp times its mean diagonal, or more where that isn't positive; factor may be h.
+ * *left: trace of D over trace of h, what making up leaves of a squared error. */
+enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct sp_pool *pool, float *factor, double *left, struct sp_err *err);
 /* w[rows, cols] to blocks of f, which sp_format_grid knows.  importance[cols] weights errors in the search of scales.  Rows
  * don't depend on each other, nor bytes on the pool. */
 enum sp_status sp_bits_round(enum sp_format f, const float *w, int64_t rows, int64_t cols, const float *importance, const float *factor,
@@ -126,6 +141,7 @@ struct sp_bits_rounding {
     struct sp_pool *pool;
     const struct sp_watch *watch;            /* told of all tensors' progress; or NULL */
     double damp;                             /* 0.01 is usual                    */
+    double *left;                            /* NULL, or [the list's n]: what is left of a tensor's squared error goes there */
     struct sp_bits_walk *walk;               /* private                          */
 };
 enum sp_status sp_bits_round_tensor(void *rounding, const struct sp_export *e, int tensor, const void **at, struct sp_err *err);

@@ -1,18 +1,18 @@
 /* bits/budget.c - formats by tensor, so that a file is no larger than said and differs
  * from the original as little as can be.
  *
- * How a tensor's loss falls with its format is counted from its own rows, importance
- * and all; how much the model cares about that tensor is measured, once, with the tensor
- * alone in a coarse format.  Loss is proportional to the squared change, which is what makes
- * both the scaling and the sum over tensors hold as long as it is small.
+ * What each format would do to a tensor is counted from the tensor's own rows, with
+ * statistics of one pass of gradients as weights, so that it takes as long as the model is
+ * large.  measure.c brings it in line with what storing does.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <string.h>
 
+#include "../kernel/kernel.h"
 #include "../model/gguf.h"
 #include "bits.h"
 
-enum { ROWS_SEEN = 512 };
+enum { ROWS_SEEN = 512, BYTES_A_NUMBER = 8 };
 
 static uint64_t stored_bytes(const struct sp_export_tensor *t, enum sp_format f)
 {
@@ -89,54 +89,85 @@ enum sp_status sp_bits_choose(struct sp_choices *tensor, int n, uint64_t bytes, 
 
 /* ---- what a format does to a tensor ---- */
 
-struct rows { float *x, *y; unsigned char *packed; int64_t cols; };
+/* Rows as a product sees them, whichever way round the file to be has them. */
+struct counting {
+    const struct sp_export_tensor *t;
+    const struct sp_choices *c;
+    const float *x2, *g2;          /* [cols], [rows]; NULL: ones      */
+    int64_t cols, every, seen;     /* every so many rows one is seen  */
+    float *x, *y;                  /* [seen, cols]; [threads, cols]   */
+    unsigned char *packed;         /* a row a thread                  */
+    double *loss;                  /* [seen, formats]                 */
+};
 
-static enum sp_status rows_new(struct rows *r, int64_t cols, struct sp_err *err)
-{
-    *r = (struct rows){ sp_alloc((size_t)cols * sizeof(float)), sp_alloc((size_t)cols * sizeof(float)), sp_alloc((size_t)cols * 8), cols };
-    return r->x && r->y && r->packed ? SP_OK : sp_fail(err, SP_NOMEM, "no memory for a row of %lld numbers", (long long)cols);
-}
-
-static void rows_clear(struct rows *r)
-{
-    sp_free(r->x);
-    sp_free(r->y);
-    sp_free(r->packed);
-}
-
-static void there_and_back(const struct rows *r, const float *importance, enum sp_format f, const float *x, float *y)
+static void there_and_back(const struct sp_export_tensor *t, enum sp_format f, const float *x, unsigned char *packed, float *y, int64_t n)
 {
     const struct sp_format_row *row = &sp_formats[f];
-    if (importance && row->encode_weighted)
-        row->encode_weighted(r->packed, x, importance, r->cols);
+    if (t->importance && row->encode_weighted)
+        row->encode_weighted(packed, x, t->importance, n);
     else
-        row->encode(r->packed, x, r->cols);
-    row->decode(y, r->packed, r->cols);
+        row->encode(packed, x, n);
+    row->decode(y, packed, n);
 }
 
-static double change(const struct rows *r, const float *importance)
+static void count_row(void *arg, int64_t row, int thread)
 {
-    double sum = 0;
-    for (int64_t i = 0; i < r->cols; i++) {
-        double d = (double)(r->x[i] - r->y[i]);
-        sum += d * d * (importance ? (double)importance[i] : 1);
-    }
-    return sum / 2;
-}
-
-static enum sp_status count_tensor(const struct sp_export *e, const struct sp_export_tensor *t, struct rows *r, struct sp_choices *c, struct sp_err *err)
-{
-    int64_t n = sp_type_rows(&t->type), every = n > ROWS_SEEN ? n / ROWS_SEEN : 1, seen = 0;
-    for (int64_t row = 0; row < n; row += every, seen++) {
-        TRY(sp_export_rows(e, t, row, 1, SP_F32, r->x, err));
-        for (int i = 0; i < c->n; i++) {
-            there_and_back(r, t->importance, c->at[i].format, r->x, r->y);
-            c->at[i].loss += change(r, t->importance);
+    const struct counting *k = arg;
+    const float *x = k->x + row * k->cols;
+    float *y = k->y + thread * k->cols;
+    double weight = k->g2 ? (double)k->g2[row * k->every] / 2 : 0.5;
+    for (int i = 0; i < k->c->n; i++) {
+        double sum = 0;
+        there_and_back(k->t, k->c->at[i].format, x, k->packed + thread * k->cols * BYTES_A_NUMBER, y, k->cols);
+        for (int64_t j = 0; j < k->cols; j++) {
+            double d = (double)(x[j] - y[j]);
+            sum += d * d * (k->x2 ? (double)k->x2[j] : 1);
         }
+        k->loss[row * k->c->n + i] = weight * sum;
     }
-    for (int i = 0; i < c->n; i++)
-        c->at[i].loss *= (double)n / (double)seen;
-    return sp_signal_pending() ? sp_fail(err, SP_INTERRUPTED, "interrupted at tensor %s; nothing was written", t->name) : SP_OK;
+}
+
+static enum sp_status read_seen(const struct counting *k, struct sp_err *err)
+{
+    struct sp_layout as = { .transposed = k->t->layout.transposed };
+    for (int64_t i = 0; i < k->seen; i++)
+        TRY(sp_tensor_rows(k->t->from, as, i * k->every, 1, SP_F32, k->x + i * k->cols, err));
+    return SP_OK;
+}
+
+static void add_up(const struct counting *k, int64_t rows, struct sp_choices *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        for (int64_t row = 0; row < k->seen; row++)
+            c->at[i].loss += k->loss[row * c->n + i];
+        c->at[i].loss *= (double)rows / (double)k->seen;
+    }
+}
+
+static enum sp_status count_tensor(const struct sp_export_tensor *t, const struct sp_bits_stats *known, struct sp_pool *pool, struct sp_choices *c,
+                                   struct sp_err *err)
+{
+    const struct sp_bits_matrix *m = known ? sp_bits_find(known, t->name) : NULL;
+    int64_t rows = sp_type_rows(&t->type), cols = t->type.dim[t->type.n - 1], every = rows > ROWS_SEEN ? rows / ROWS_SEEN : 1, threads = sp_pool_threads(pool);
+    struct counting k = { .t = t, .c = c, .cols = cols, .every = every, .seen = (rows + every - 1) / every };
+    if (m && m->rows == rows && m->cols == cols) {
+        k.x2 = m->x2;
+        k.g2 = m->g2;
+    }
+    k.x = sp_alloc((size_t)(k.seen * cols) * sizeof *k.x);
+    k.y = sp_alloc((size_t)(threads * cols) * sizeof *k.y);
+    k.packed = sp_alloc((size_t)(threads * cols * BYTES_A_NUMBER));
+    k.loss = sp_alloc((size_t)(k.seen * c->n) * sizeof *k.loss);
+    enum sp_status st = k.x && k.y && k.packed && k.loss ? read_seen(&k, err) : sp_fail(err, SP_NOMEM, "no memory for rows of %s", t->name);
+    if (!st) {
+        sp_pool_run(pool, count_row, &k, k.seen);
+        add_up(&k, rows, c);
+    }
+    sp_free(k.x);
+    sp_free(k.y);
+    sp_free(k.packed);
+    sp_free(k.loss);
+    return st;
 }
 
 static void list_formats(const struct sp_export_tensor *t, struct sp_choices *c)
@@ -150,76 +181,16 @@ static void list_formats(const struct sp_export_tensor *t, struct sp_choices *c)
         c->at[c->n++] = (struct sp_choice){ t->type.format, stored_bytes(t, t->type.format), 0 };
 }
 
-/* ---- how much the model cares ---- */
-
-/* The parameter as Hugging Face has it, in a coarse format (SP_F32: as it is). */
-static enum sp_status put(const struct sp_measuring *m, const struct sp_export_tensor *t, struct rows *r, enum sp_format f, struct sp_err *err)
-{
-    float *to = sp_live_state(m->live, t->name);
-    TRY(sp_tensor_rows(t->from, (struct sp_layout){ 0 }, 0, sp_type_rows(&t->type), SP_F32, to, err));
-    for (int64_t i = 0; f != SP_F32 && i < sp_type_rows(&t->type); i++)
-        there_and_back(r, t->importance, f, to + i * r->cols, to + i * r->cols);
-    if (m->live->job->has[SP_RUN_REFRESH])
-        sp_live_run(m->live, SP_RUN_REFRESH);
-    return SP_OK;
-}
-
-static enum sp_status divergence(const struct sp_measuring *m, double *out, struct sp_err *err)
-{
-    struct sp_judging j = { .windows = m->windows, .model = { .live = m->live }, .base = { .live = m->base }, .pool = m->pool };
-    struct sp_scored s = { 0 };
-    struct sp_fidelity f;
-    TRY(sp_judge_windows(&j, &s, err));
-    enum sp_status st = sp_scored_summary(&s, &f, err);
-    sp_scored_clear(&s);
-    if (!st)
-        *out = f.divergence.value;
-    return st;
-}
-
-/* Coarse enough to stand out of f32's rounding, fine enough to be small. */
-static int coarse(const struct sp_choices *c)
-{
-    int best = 0;
-    for (int i = 0; i < c->n; i++)
-        if (c->at[i].format == SP_Q3_K || (c->at[i].format == SP_Q4_0 && c->at[best].format != SP_Q3_K))
-            best = i;
-    return best;
-}
-
-static enum sp_status measure_tensor(const struct sp_measuring *m, const struct sp_export_tensor *t, struct rows *r, struct sp_choices *c, struct sp_err *err)
-{
-    int k = coarse(c);
-    double nats = 0, counted = c->at[k].loss;
-    if (!sp_live_state(m->live, t->name) || t->layout.transposed || !(counted > 0))
-        return SP_OK;
-    TRY(put(m, t, r, c->at[k].format, err));
-    TRY(divergence(m, &nats, err));
-    for (int i = 0; i < c->n; i++)
-        c->at[i].loss *= (nats > 0 ? nats : 0) / counted;
-    return put(m, t, r, SP_F32, err);
-}
-
-static enum sp_status one_tensor(const struct sp_export *e, const struct sp_measuring *m, int i, struct sp_choices *c, struct sp_err *err)
-{
-    const struct sp_export_tensor *t = &e->tensor[i];
-    struct rows r;
-    list_formats(t, c);
-    if (!t->matrix)
-        return SP_OK;
-    enum sp_status st = rows_new(&r, t->type.dim[t->type.n - 1], err);
-    st = st ? st : count_tensor(e, t, &r, c, err);
-    if (!st && m)
-        st = measure_tensor(m, t, &r, c, err);
-    rows_clear(&r);
-    return st;
-}
-
-enum sp_status sp_bits_candidates(const struct sp_export *e, const struct sp_measuring *m, struct sp_choices *out, struct sp_err *err)
+enum sp_status sp_bits_candidates(const struct sp_export *e, const struct sp_bits_stats *known, struct sp_pool *pool, const struct sp_watch *watch,
+                                  struct sp_choices *out, struct sp_err *err)
 {
     for (int i = 0; i < e->n; i++) {
-        TRY(one_tensor(e, m, i, &out[i], err));
-        sp_tell(m ? m->watch : NULL, &(struct sp_event){ .kind = SP_EVENT_STEP, .done = i + 1, .total = e->n });
+        list_formats(&e->tensor[i], &out[i]);
+        if (e->tensor[i].matrix)
+            TRY(count_tensor(&e->tensor[i], known, pool, &out[i], err));
+        if (sp_signal_pending())
+            return sp_fail(err, SP_INTERRUPTED, "interrupted at tensor %s; nothing was written", e->tensor[i].name);
+        sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_STEP, .done = i + 1, .total = e->n });
     }
     return SP_OK;
 }

@@ -88,14 +88,18 @@ static enum sp_status decompose(float *a, int64_t n, struct sp_pool *pool, float
     return SP_OK;
 }
 
-/* Every column over its diagonal; nothing on and below it. */
-static void unit(float *a, int64_t n, float *diagonal)
+/* Every column over its diagonal; nothing on and below it.  The sum of D, which the diagonal's squares are. */
+static double unit(float *a, int64_t n, float *diagonal)
 {
-    for (int64_t i = 0; i < n; i++)
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
         diagonal[i] = a[i * n + i];
+        sum += (double)diagonal[i] * (double)diagonal[i];
+    }
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++)
             a[i * n + j] = j > i ? a[i * n + j] / diagonal[j] : 0;
+    return sum;
 }
 
 /* The squares on the diagonal, which alone are written over on both sides of it: out or back. */
@@ -119,7 +123,7 @@ static void damped(float *a, int64_t n, float *kept, double by)
     }
 }
 
-enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct sp_pool *pool, float *factor, struct sp_err *err)
+enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct sp_pool *pool, float *factor, double *left, struct sp_err *err)
 {
     double mean = 0;
     bool positive = false;
@@ -142,7 +146,7 @@ enum sp_status sp_bits_factor(const float *h, int64_t cols, double damp, struct 
     if (!st && !positive)
         st = sp_fail(err, SP_DIVERGED, "the inputs of a matrix have no positive mean square, however much is added to it");
     if (!st)
-        unit(factor, cols, minus);
+        *left = unit(factor, cols, minus) / (mean > 0 ? mean * (double)cols : (double)cols);
     sp_free(minus);
     return st;
 }

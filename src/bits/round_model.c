@@ -19,6 +19,7 @@ struct sp_bits_walk {
     struct sp_bits_stream stream;
     int next;                      /* the layer to be walked next; 0: not begun */
     unsigned char **bytes;         /* [e->n]: of those that are kept            */
+    double left;                   /* by the factor made last                   */
     double before, share;          /* of the progress: of tensors before this layer, of it */
 };
 
@@ -92,6 +93,8 @@ static enum sp_status make(struct sp_bits_walk *k, int i, const float *factor, s
     enum sp_status st = k->bytes[i] && !factor == !w ? SP_OK : sp_fail(err, SP_NOMEM, "no memory to round %s", t->name);
     if (!st)
         st = in_bands(k, i, factor, most, w, err);
+    if (k->r->left)
+        k->r->left[i] = factor ? k->left : 1;
     sp_free(w);
     if (t->from->map)
         sp_map_forget(t->from->map, t->from->at, t->from->bytes);
@@ -139,7 +142,7 @@ static enum sp_status round_alike(struct sp_bits_walk *k, const struct sp_bits_t
         if (!tap || !tap->h || strcmp(tap->h, like->h) || k->bytes[i])
             continue;
         if (rounds(k, i) && !factored) {
-            TRY(sp_bits_factor(h, like->cols, k->r->damp, k->r->pool, h, err));
+            TRY(sp_bits_factor(h, like->cols, k->r->damp, k->r->pool, h, &k->left, err));
             factored = true;
         }
         TRY(make(k, i, rounds(k, i) ? h : NULL, err));
@@ -236,7 +239,7 @@ static enum sp_status outside(struct sp_bits_walk *k, int i, struct sp_err *err)
     const struct sp_bits_matrix *m = known(k, i);
     if (m->h) {
         float *factor = sp_alloc((size_t)(m->cols * m->cols) * sizeof *factor);
-        enum sp_status st = factor ? sp_bits_factor(m->h, m->cols, k->r->damp, k->r->pool, factor, err)
+        enum sp_status st = factor ? sp_bits_factor(m->h, m->cols, k->r->damp, k->r->pool, factor, &k->left, err)
                                    : sp_fail(err, SP_NOMEM, "no memory for the factor of %s", m->name);
         if (!st)
             st = make(k, i, factor, err);

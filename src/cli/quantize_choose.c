@@ -7,7 +7,7 @@
 
 #include "quantize.h"
 
-enum { FORMAT_NAMES_MAX = 256, CONTEXT = 512, MEASURED_WINDOWS = 8, MEASURED_BATCH = 4, JUDGED_SHARE = 10, JUDGED_MOST = 100 };
+enum { FORMAT_NAMES_MAX = 256, CONTEXT = 512, GRADIENT_WINDOWS = 16, MEASURED_WINDOWS = 8, MEASURED_ROWS = 64, TRIAL_WINDOWS = 64, JUDGED_SHARE = 10, JUDGED_MOST = 100 };
 
 static const double DAMP = 0.01; /* of the mean square of inputs; as GPTQ has it */
 
@@ -159,36 +159,76 @@ static enum sp_status by_name(struct quantizing *q, const struct quantize_option
 
 /* ---- formats under a budget ---- */
 
-struct measured { struct sp_job job; struct sp_live live, base; };
-
-static enum sp_status start(struct quantizing *q, struct measured *m, int64_t batch, struct sp_err *err)
+/* One pass of gradients with targets drawn from the model: half the sum of g2 x2 (change)^2 is then its divergence, up to what
+ * measuring finds.  Where the model has no gradient only inputs are known. */
+static enum sp_status foretell(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
+>>>>>>> 609c840 (bits: formats under a budget from one pass of gradients and one measurement a kind of tensor, errors made up for included)
 {
-    int64_t context = q->calibrating.context;
-    TRY(sp_step_logits(&q->weights.config, batch, context, batch * sp_windows_scored(context), SP_F32, SP_F32, &q->machine, &m->job, err));
-    TRY(sp_live_new(&m->live, &m->job, q->pool, false, err));
-    TRY(sp_live_fill(&m->live, &q->weights, NULL, NULL, err));
-    TRY(sp_live_new(&m->base, &m->job, q->pool, false, err));
-    return sp_live_fill(&m->base, &q->weights, NULL, NULL, err);
+    struct sp_watch watch = { work_show_step, &q->bar };
+    struct sp_windows some = q->calibrating;
+    struct sp_calibration how = { .what = SP_BITS_X2 | SP_BITS_G2, .sampled = true, .text = call->operands[0] };
+    struct sp_bits_stats known = { 0 };
+    some.n = some.n < GRADIENT_WINDOWS ? some.n : GRADIENT_WINDOWS;
+    sp_progress_begin(&q->bar, "gradients", call->common.quiet || call->common.json);
+    enum sp_status st = sp_bits_calibrate(&q->weights, &some, &how, &q->machine, q->pool, &watch, &known, err);
+    sp_progress_end(&q->bar, st ? "stopped" : "done");
+    if (st == SP_UNSUPPORTED)
+        st = SP_OK;
+    sp_progress_begin(&q->bar, "counting errors", call->common.quiet || call->common.json);
+    st = st ? st : sp_bits_candidates(&q->export, known.n ? &known : &q->stats, q->pool, &watch, q->choices, err);
+    sp_progress_end(&q->bar, st ? "stopped" : "done");
+    sp_bits_stats_clear(&known);
+    return st;
+}
+
+/* Windows that didn't calibrate, where there are as many; else the last. */
+static struct sp_windows measured_windows(const struct quantizing *q)
+{
+    struct sp_windows w = q->calibrating;
+    int64_t rest = (int64_t)q->ids.n / w.context - w.n - q->judging.n;
+    w.n = w.n < MEASURED_WINDOWS ? w.n : MEASURED_WINDOWS;
+    w.ids += (q->calibrating.n - (rest >= w.n ? 0 : w.n)) * w.context;
+    return w;
+}
+
+/* A trial of rounding knows inputs well enough from fewer windows. */
+static enum sp_status try_kinds(struct quantizing *q, struct sp_live *live, const struct sp_windows *windows, const struct sp_watch *watch, struct sp_err *err)
+{
+    struct sp_bits_rounding trial = q->rounding;
+    struct sp_measuring how = { *windows, live, q->export.round ? &trial : NULL, q->pool, watch };
+    trial.windows.n = trial.windows.n < TRIAL_WINDOWS ? trial.windows.n : TRIAL_WINDOWS;
+    q->export.rounding = &trial;
+    enum sp_status st = sp_bits_measure(&q->export, &how, q->choices, err);
+    q->export.rounding = &q->rounding;
+    sp_bits_rounding_clear(&trial);
+    return st;
+}
+
+static enum sp_status measure(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
+{
+    struct sp_job job = { 0 };
+    struct sp_live live = { 0 };
+    struct sp_watch watch = { work_show_step, &q->bar };
+    struct sp_windows w = measured_windows(q);
+    int64_t rows = w.n * (w.context < 2 * MEASURED_ROWS ? (w.context + 1) / 2 : MEASURED_ROWS);
+    enum sp_status st = sp_step_logits(&q->weights.config, w.n, w.context, rows, SP_F32, SP_F32, &q->machine, &job, err);
+    st = st ? st : sp_live_new(&live, &job, q->pool, false, err);
+    st = st ? st : sp_live_fill(&live, &q->weights, NULL, NULL, err);
+    sp_progress_begin(&q->bar, "measuring divergence", call->common.quiet || call->common.json);
+    st = st ? st : try_kinds(q, &live, &w, &watch, err);
+    sp_progress_end(&q->bar, st ? "stopped" : "done");
+    sp_live_clear(&live);
+    sp_job_clear(&job);
+    return st;
 }
 
 static enum sp_status candidates(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
 {
-    struct measured m = { 0 };
-    struct sp_watch watch = { work_show_step, &q->bar };
-    struct sp_windows some = q->calibrating;
-    some.n = some.n < MEASURED_WINDOWS ? some.n : MEASURED_WINDOWS;
     q->choices = sp_zalloc((size_t)q->export.n + 1, sizeof *q->choices);
     if (!q->choices)
         return sp_fail(err, SP_NOMEM, "no memory to choose formats");
-    enum sp_status st = start(q, &m, some.n < MEASURED_BATCH ? some.n : MEASURED_BATCH, err);
-    struct sp_measuring how = { some, &m.live, &m.base, q->pool, &watch };
-    sp_progress_begin(&q->bar, "measuring sensitivity", call->common.quiet || call->common.json);
-    st = st ? st : sp_bits_candidates(&q->export, &how, q->choices, err);
-    sp_progress_end(&q->bar, st ? "stopped" : "done");
-    sp_live_clear(&m.live);
-    sp_live_clear(&m.base);
-    sp_job_clear(&m.job);
-    return st;
+    TRY(foretell(q, call, err));
+    return measure(q, call, err);
 }
 
 /* The header and what stands between tensors, whatever their formats. */

@@ -83,14 +83,43 @@ static void best(const struct quantizing *q, const struct quantize_options *o)
         puts("Method: nearest, since there is neither --calibrate nor --imatrix.");
 }
 
+static double loss_of(const struct quantizing *q, int i)
+{
+    return q->choices[i].at[q->choices[i].chosen].loss;
+}
+
+/* The name of a kind: its first tensor's with the layer's number left out. */
+static const char *kind_name(const char *name, char out[64])
+{
+    size_t n = 0;
+    for (bool begins = true; *name && n < 63; begins = *name == '.', name++) {
+        size_t digits = strspn(name, "0123456789");
+        if (begins && digits && name[digits] == '.') {
+            name += digits;
+            out[n++] = 'N';
+        }
+        if (n < 63)
+            out[n++] = *name;
+    }
+    out[n] = 0;
+    return out;
+}
+
 static void explain(const struct quantizing *q)
 {
-    printf("%-28s %-8s %14s %12s %8s\n", "tensor", "stored", "numbers", "bytes", "share of the divergence foretold");
+    char kind[64];
+    printf("%-28s %-8s %14s %12s %12s %8s\n", "tensor", "stored", "numbers", "bytes", "foretold", "share of the divergence, in nats a token");
     for (int i = 0; i < q->export.n; i++) {
         const struct sp_export_tensor *t = &q->export.tensor[i];
         if (t->matrix)
-            printf("%-28s %-8s %14lld %12lld %7.2f %%\n", t->stored_name, sp_formats[t->type.format].name, (long long)sp_type_elements(&t->type),
-                   (long long)sp_type_bytes(&t->type), q->predicted > 0 ? 100 * q->choices[i].at[q->choices[i].chosen].loss / q->predicted : 0);
+            printf("%-28s %-8s %14lld %12lld %12.3e %7.2f %%\n", t->stored_name, sp_formats[t->type.format].name, (long long)sp_type_elements(&t->type),
+                   (long long)sp_type_bytes(&t->type), loss_of(q, i), q->predicted > 0 ? 100 * loss_of(q, i) / q->predicted : 0);
+    }
+    printf("%-28s %-8s %14s %12s %12s\n", "all of a kind alone", "tried", "tensors", "measured", "by gradients");
+    for (int i = 0; i < q->export.n; i++) {
+        const struct sp_choices *c = &q->choices[i];
+        if (c->tensors)
+            printf("%-28s %-8s %14d %12.3e %12.3e\n", kind_name(q->export.tensor[i].stored_name, kind), sp_formats[c->tried].name, c->tensors, c->measured, c->foretold);
     }
 }
 
@@ -119,7 +148,7 @@ void quantize_show(const struct quantizing *q, const struct quantize_options *o)
     printf("%-8s %8d %14lld %15llu %15llu %8.4f\n", "all", q->export.n, (long long)q->parameters, (unsigned long long)q->before, (unsigned long long)q->after,
            bits(q->after, q->parameters));
     if (q->choices)
-        printf("Divergence foretold from measuring one tensor at a time: %.6f nats a token.\n", q->predicted);
+        printf("Divergence foretold, as the sum over tensors: %.6f nats a token.\n", q->predicted);
     quantize_fit_show(q);
     if (q->judged)
         eval_show(stdout, q->quality);
@@ -144,7 +173,20 @@ static json_t *tensors(const struct quantizing *q)
     json_t *a = json_array();
     for (int i = 0; a && i < q->export.n; i++)
         json_array_append_new(a, json_pack("{s:s, s:s, s:f}", "name", q->export.tensor[i].stored_name, "format", sp_formats[q->export.tensor[i].type.format].name,
-                                           "kl_divergence", q->choices[i].at[q->choices[i].chosen].loss));
+                                           "kl_divergence", loss_of(q, i)));
+    return a;
+}
+
+static json_t *kinds(const struct quantizing *q)
+{
+    char kind[64];
+    json_t *a = json_array();
+    for (int i = 0; a && i < q->export.n; i++) {
+        const struct sp_choices *c = &q->choices[i];
+        if (c->tensors)
+            json_array_append_new(a, json_pack("{s:s, s:s, s:i, s:f, s:f}", "name", kind_name(q->export.tensor[i].stored_name, kind), "format", sp_formats[c->tried].name,
+                                               "tensors", c->tensors, "kl_divergence_measured", c->measured, "kl_divergence_by_gradients", c->foretold));
+    }
     return a;
 }
 
@@ -162,6 +204,7 @@ json_t *quantize_json(const struct quantizing *q)
     if (j && q->choices) {
         json_object_set_new(j, "kl_divergence_predicted", json_real(q->predicted));
         json_object_set_new(j, "tensors", tensors(q));
+        json_object_set_new(j, "kinds", kinds(q));
     }
     if (j && q->fitted.steps)
         json_object_set_new(j, "fit", quantize_fit_json(q));
