@@ -162,11 +162,10 @@ static enum sp_status by_name(struct quantizing *q, const struct quantize_option
 /* One pass of gradients with targets drawn from the model: half the sum of g2 x2 (change)^2 is then its divergence, up to what
  * measuring finds.  Where the model has no gradient only inputs are known. */
 static enum sp_status foretell(struct quantizing *q, const struct verb_call *call, struct sp_err *err)
->>>>>>> 609c840 (bits: formats under a budget from one pass of gradients and one measurement a kind of tensor, errors made up for included)
 {
     struct sp_watch watch = { work_show_step, &q->bar };
     struct sp_windows some = q->calibrating;
-    struct sp_calibration how = { .what = SP_BITS_X2 | SP_BITS_G2, .sampled = true, .text = call->operands[0] };
+    struct sp_calibration how = { .what = SP_BITS_X2 | SP_BITS_G2, .sampled = true };
     struct sp_bits_stats known = { 0 };
     some.n = some.n < GRADIENT_WINDOWS ? some.n : GRADIENT_WINDOWS;
     sp_progress_begin(&q->bar, "gradients", call->common.quiet || call->common.json);
