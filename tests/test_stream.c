@@ -154,7 +154,8 @@ static void as_by_hand(const struct sp_export *e, int i, const struct sp_bits_st
     float *x = sp_alloc((size_t)(rows * cols) * sizeof *x), *factor = sp_alloc((size_t)(cols * cols) * sizeof *factor);
     unsigned char *to = sp_alloc((size_t)n);
     OK(sp_export_rows(e, t, 0, rows, SP_F32, x, &err));
-    OK(sp_bits_factor(m->h, cols, 0.01, NULL, factor, &err));
+    double left;
+    OK(sp_bits_factor(m->h, cols, 0.01, NULL, factor, &left, &err));
     OK(sp_bits_round(t->type.format, x, rows, cols, sp_bits_find(known, t->name)->x2, factor, NULL, to, &err));
     for (int64_t k = 0; k < n; k++)
         same += to[k] == stored->map->at[stored->at + (uint64_t)k];
