@@ -68,7 +68,6 @@ static enum sp_status store(struct measuring *k, int i, struct sp_err *err)
 {
     const struct sp_export_tensor *t = &k->e->tensor[i];
     const void *whole = NULL;
-    k->left[i] = 1;
     if (k->e->round)
         TRY(k->e->round(k->e->rounding, k->e, i, &whole, err));
     k->bytes[i] = sp_alloc((size_t)sp_type_bytes(&t->type));
@@ -238,6 +237,7 @@ static enum sp_status all(struct measuring *k, enum sp_format *was, struct sp_er
     memcpy(k->base, run(k), (size_t)(k->rows * k->vocab) * sizeof *k->base);
     sort_kinds(k);
     for (int i = 0; i < k->e->n; i++) {
+        k->left[i] = 1; /* else rounding says so, of a layer at once */
         was[i] = k->e->tensor[i].type.format;
         k->e->tensor[i].type.format = tried(&k->c[i]);
     }
