@@ -14,7 +14,7 @@
 #include "fit.h"
 
 enum { NAME_MAX_ = 320, BATCH_TOKENS = 1024, HELD = 16, CHECKS = 4, WARM = 10 /* of the steps, a part */ };
-static const double RATE = 1e-3, BETA1 = 0.9, BETA2 = 0.97, PI = 3.14159265358979;
+static const double RATE = 0.0125, RATE_MOST = 4e-3, BETA1 = 0.9, BETA2 = 0.97, PI = 3.14159265358979;
 
 /* A number that moves by a factor: stored = start * exp(z). */
 struct factor { float start, z, m, v; };
@@ -234,11 +234,18 @@ static enum sp_status check(struct fitting *k, struct sp_fitted *r, const struct
     return SP_OK;
 }
 
+/* What is lost goes with the square of errors: numbers have to move in proportion to its root. */
+static double rate_of(const struct fitting *k, double divergence)
+{
+    double rate = RATE * sqrt(divergence > 0 ? divergence : 0);
+    return k->o->rate > 0 ? k->o->rate : rate < RATE_MOST ? rate : RATE_MOST;
+}
+
 /* Up over the first steps, then down to nothing along a cosine. */
-static double rate_at(const struct fitting *k)
+static double share_at(const struct fitting *k)
 {
     double warm = (double)(k->o->steps / WARM + 1), step = (double)(k->step - 1);
-    return (k->o->rate > 0 ? k->o->rate : RATE) * (step + 1 < warm ? (step + 1) / warm : 1) * 0.5 * (1 + cos(PI * step / (double)k->o->steps));
+    return (step + 1 < warm ? (step + 1) / warm : 1) * 0.5 * (1 + cos(PI * step / (double)k->o->steps));
 }
 
 static enum sp_status descend(struct fitting *k, struct sp_fitted *r, const struct sp_watch *watch, struct sp_err *err)
@@ -248,7 +255,7 @@ static enum sp_status descend(struct fitting *k, struct sp_fitted *r, const stru
     TRY(held_out(k, &r->before, err));
     r->after = r->before;
     for (k->step = 1; k->step <= steps; k->step++) {
-        k->rate = rate_at(k);
+        k->rate = rate_of(k, r->before) * share_at(k);
         TRY(one_loss(k, SP_RUN_MICRO, (k->step - 1) * k->batch, &loss, err));
         move_all(k);
         sp_tell(watch, &(struct sp_event){ .kind = SP_EVENT_STEP, .phase = "fit", .done = k->step, .total = steps, .loss = loss, .lr = k->rate,
