@@ -219,6 +219,7 @@ static void show(const struct sp_answer *a, const float *logits, int64_t vocab, 
     putchar('\n');
     for (int64_t i = 0; logits && i < vocab; i++)
         printf("%lld %.6f\n", (long long)i, (double)logits[i]);
+    fflush(stdout); /* before what goes to the other stream */
     if (!quiet)
         fprintf(stderr, "prompt %lld tokens at %.0f/s, generated %zu at %.0f/s\n", (long long)a->prompt_tokens, run_rate((double)a->prompt_tokens, a->prompt_s),
                 a->ids.n, run_rate((double)a->ids.n, a->generate_s));
