@@ -326,6 +326,8 @@ static void experts_that_are_read(void **u)
     assert_true(fabs((bytes[1] - bytes[0]) / more - 1) < 0.01);
 }
 
+#define SMALL "\"vocab_size\": 96, \"hidden_size\": 256, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"intermediate_size\": 512}"
+
 /* What has no kernel is refused in a sentence, before memory is taken for it; so is what doesn't go on with a text. */
 static void counted_only_is_said(void **u)
 {
@@ -338,6 +340,15 @@ static void counted_only_is_said(void **u)
     for (size_t i = 0; i < SP_COUNT(run); i++) {
         struct sp_model_config p = config_of(run[i]);
         OK(sp_model_check_runs(&p, &err));
+    }
+    static const char *const multiplied[] = { "{\"model_type\": \"granite\", " SMALL, "{\"model_type\": \"cohere\", " SMALL };
+    for (size_t i = 0; i < SP_COUNT(multiplied); i++) {
+        struct sp_model_config p;
+        json_t *j = NULL;
+        OK(sp_json_parse(&j, multiplied[i], strlen(multiplied[i]), "a configuration", &err));
+        OK(sp_model_config_parse(&p, j, &err));
+        json_decref(j);
+        assert_int_equal(sp_model_check_runs(&p, &err), SP_UNSUPPORTED);
     }
     struct sp_model_config c = config_of("deepseek-v3");
     struct sp_serve_shape s = { .batch = 1, .cache = 16, .compute = SP_BF16, .stored = SP_BF16, .cached = SP_BF16 };

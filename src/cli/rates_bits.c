@@ -44,7 +44,7 @@ static double best(const struct probe *p, int64_t m, int64_t n)
 static void fill(const struct probe *p)
 {
     const struct sp_format_row *f = &sp_formats[FORMAT];
-    float x[SP_FORMAT_BLOCK_MAX];
+    float x[SP_FORMAT_BLOCK_MAX] = { 0 };
     for (int i = 0; i < f->block; i++)
         x[i] = (float)(i * 37 % 64) / 64 - 0.5F;
     f->encode(p->blocks, x, f->block);

@@ -1,5 +1,7 @@
 /* model/archs.c - the table of architectures: one file and one row each.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "builder.h"
 
 const struct sp_arch *const sp_archs[] = {
@@ -25,6 +27,13 @@ const char *sp_model_type(const struct sp_model_config *c)
     return c->kind ? c->kind->type : sp_family_name(c->family);
 }
 
+/* Families whose numbers are multiplied on the way: counted alike, but what they answer would be wrong. */
+static bool multiplies(const struct sp_model_config *c)
+{
+    const char *type = sp_model_type(c);
+    return !strcmp(type, "granite") || !strcmp(type, "cohere");
+}
+
 enum sp_status sp_model_check_runs(const struct sp_model_config *c, struct sp_err *err)
 {
     const char *why = c->full                                      ? "it fills in masked words"
@@ -32,6 +41,7 @@ enum sp_status sp_model_check_runs(const struct sp_model_config *c, struct sp_er
                       : c->experts                                 ? "no kernel runs a mixture of experts"
                       : c->kv_rank                                 ? "no kernel runs latent attention"
                       : c->positions == SP_POSITIONS_ALIBI || c->sinks ? "no kernel adds a bias to attention's scores"
+                      : multiplies(c)                              ? "the factors of its logits and residual stream aren't built"
                       : c->rope_scaling == SP_SCALING_OTHER        ? "its scaling of rotary positions isn't known" : NULL;
     if (!why)
         return SP_OK;
