@@ -115,16 +115,18 @@ static double loss_of(const struct sp_choices *c, enum sp_format f)
     return -1;
 }
 
+enum { COLS_MOST = 512 };
+
 /* With a matrix so stored, by rows as a product takes them. */
 static double judged(struct fixture *f, const struct sp_export_tensor *t, enum sp_format format)
 {
-    float *at = sp_live_state(&f->model, t->name), was[VOCAB * 2 * 96], row[96], x[96];
-    unsigned char packed[96 * 8];
+    float *at = sp_live_state(&f->model, t->name), was[VOCAB * 2 * 96], row[COLS_MOST], x[COLS_MOST];
+    unsigned char packed[COLS_MOST * 8];
     int64_t rows = t->type.dim[0], cols = t->type.dim[1], over = t->layout.transposed ? 1 : cols, beside = t->layout.transposed ? rows : 1;
     struct sp_judging j = { .windows = { f->ids, WINDOWS, CONTEXT, -1 }, .model = { .live = &f->model }, .base = { .live = &f->base } };
     struct sp_scored s;
     struct sp_fidelity q;
-    assert_true(at && rows * cols <= (int64_t)SP_COUNT(was));
+    assert_true(at && cols <= COLS_MOST && rows * cols <= (int64_t)SP_COUNT(was));
     memcpy(was, at, (size_t)(rows * cols) * sizeof *at);
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t k = 0; k < cols; k++)
