@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "bits/fit.h"
+#include "draw.h"
 #include "place.h"
 
 #define OK(call)                                                                \
@@ -167,25 +168,13 @@ static void export_exact(void)
 
 static int setup(void **u)
 {
-    struct sp_model_config c;
-    struct sp_job job;
-    json_t *j = NULL;
     (void)u;
     sp_machine_portable(&machine);
     machine.features = sp_cpu_features();
     assert_non_null(mkdtemp(folder));
     for (int i = 0; i < WINDOWS * CONTEXT; i++)
         ids[i] = (i * 17 + i / 5 * 3 + i / 31) % VOCAB;
-    OK(sp_json_parse(&j, config, strlen(config), "a configuration", &err));
-    OK(sp_model_config_parse(&c, j, &err));
-    json_decref(j);
-    OK(sp_step_score(&c, 1, 4, SP_F32, SP_F32, &machine, &job, &err));
-    unsigned char *region = sp_zalloc((size_t)job.state.bytes + 64, 1);
-    assert_non_null(region);
-    OK(sp_model_init(&c, &job.state, region, 5, &err));
-    OK(sp_model_save(in("hf"), &c, &job.state, region, SP_F32, NULL, 0, &err));
-    sp_job_clear(&job);
-    sp_free(region);
+    draw_model(in("hf"), config, 5, SP_F32, &machine, NULL, NULL);
     export_exact();
     return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "bits/bits.h"
 #include "kernel/kernel.h"
+#include "draw.h"
 #include "place.h"
 
 #define OK(call)                                                                \
@@ -50,19 +51,7 @@ static const char *in(const char *name)
 
 static void make_model(struct fixture *f, const char *text)
 {
-    struct sp_model_config c;
-    struct sp_job job;
-    json_t *j = NULL;
-    OK(sp_json_parse(&j, text, strlen(text), "a configuration", &err));
-    OK(sp_model_config_parse(&c, j, &err));
-    json_decref(j);
-    OK(sp_step_score(&c, 1, 4, SP_F32, SP_F32, &f->machine, &job, &err));
-    unsigned char *region = sp_zalloc((size_t)job.state.bytes + 64, 1);
-    assert_non_null(region);
-    OK(sp_model_init(&c, &job.state, region, 5, &err));
-    OK(sp_model_save(in("hf"), &c, &job.state, region, SP_F32, NULL, 0, &err));
-    sp_job_clear(&job);
-    sp_free(region);
+    draw_model(in("hf"), text, 5, SP_F32, &f->machine, NULL, NULL);
     OK(sp_weights_open(&f->weights, in("hf"), &err));
 }
 

@@ -16,6 +16,7 @@
 #include "model/model.h"
 #include "recipe/recipe.h"
 #include "step/step.h"
+#include "draw.h"
 #include "place.h"
 
 #define OK(call)                                                                \
@@ -49,21 +50,9 @@ static const char *in(const char *name)
 
 static void draw(const char *config)
 {
-    struct sp_model_config c;
     struct sp_machine m;
-    struct sp_job job;
-    json_t *j = NULL;
     sp_machine_portable(&m);
-    OK(sp_json_parse(&j, config, strlen(config), "a configuration", &err));
-    OK(sp_model_config_parse(&c, j, &err));
-    json_decref(j);
-    OK(sp_step_score(&c, 1, 4, SP_F32, SP_F32, &m, &job, &err));
-    unsigned char *region = sp_zalloc((size_t)job.state.bytes + 64, 1);
-    assert_non_null(region);
-    OK(sp_model_init(&c, &job.state, region, 5, &err));
-    OK(sp_model_save(in("model"), &c, &job.state, region, SP_F32, NULL, 0, &err));
-    sp_job_clear(&job);
-    sp_free(region);
+    draw_model(in("model"), config, 5, SP_F32, &m, NULL, NULL);
 }
 
 static const struct sp_technique *technique(void)

@@ -24,6 +24,7 @@
 #include "meter/meter.h"
 #include "model/model.h"
 #include "step/step.h"
+#include "draw.h"
 #include "place.h"
 
 #define OK(call)                                                                \
@@ -138,29 +139,18 @@ static const char *in(const char *name)
 
 /* ---- files ---- */
 
+static void shake(void *random, int number, float *x, int64_t n)
+{
+    (void)number;
+    for (int64_t k = 0; k < n; k++)
+        x[k] += 0.1F * (float)sp_random_normal(random);
+}
+
 /* Matrices as training begins; vectors moved, so that a gain or bias in the wrong place shows. */
 static void draw(const char *config)
 {
     struct sp_random r = { .key = 3 };
-    struct sp_model_config c;
-    struct sp_job job;
-    json_t *j = NULL;
-    OK(sp_json_parse(&j, config, strlen(config), "a configuration", &err));
-    OK(sp_model_config_parse(&c, j, &err));
-    json_decref(j);
-    OK(sp_step_score(&c, 1, 4, SP_F32, SP_F32, &portable, &job, &err));
-    unsigned char *region = sp_zalloc((size_t)job.state.bytes + 64, 1);
-    assert_non_null(region);
-    OK(sp_model_init(&c, &job.state, region, SEED, &err));
-    for (int i = 0; i < job.state.n; i++) {
-        const struct sp_state_entry *e = &job.state.entry[i];
-        float *x = (float *)(void *)(region + e->at);
-        for (int64_t k = 0; e->kind == SP_STATE_PARAM && e->type.n == 1 && k < e->type.dim[0]; k++)
-            x[k] += 0.1F * (float)sp_random_normal(&r);
-    }
-    OK(sp_model_save(in("hf"), &c, &job.state, region, SP_F32, NULL, 0, &err));
-    sp_job_clear(&job);
-    sp_free(region);
+    draw_model(in("hf"), config, SEED, SP_F32, &portable, shake, &r);
 }
 
 static void draw_block(enum sp_format f, unsigned char *p, struct sp_random *r)

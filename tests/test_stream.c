@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "bits/bits.h"
+#include "draw.h"
 #include "place.h"
 
 #define OK(call)                                                                \
@@ -59,29 +60,18 @@ static const char *in(const char *name)
     return place_in(folder, name);
 }
 
+static void bend(void *self, int number, float *x, int64_t n)
+{
+    (void)self;
+    for (int64_t k = 0; k < n; k++)
+        x[k] += 0.3F * (float)sin((double)k + number);
+}
+
 /* A model with random weights, vectors too, opened. */
 static struct sp_weights model(const char *config, enum sp_format f)
 {
-    struct sp_model_config c;
-    struct sp_job job;
     struct sp_weights w;
-    json_t *j = NULL;
-    OK(sp_json_parse(&j, config, strlen(config), "a configuration", &err));
-    OK(sp_model_config_parse(&c, j, &err));
-    json_decref(j);
-    OK(sp_step_score(&c, 1, 4, SP_F32, SP_F32, &machine, &job, &err));
-    unsigned char *region = sp_zalloc((size_t)job.state.bytes + 64, 1);
-    assert_non_null(region);
-    OK(sp_model_init(&c, &job.state, region, 5, &err));
-    for (int i = 0; i < job.state.n; i++) { /* vectors that are all alike would hide what is left out */
-        const struct sp_state_entry *e = &job.state.entry[i];
-        float *x = (float *)(void *)(region + e->at);
-        for (int64_t k = 0; e->kind == SP_STATE_PARAM && e->type.n == 1 && k < e->type.dim[0]; k++)
-            x[k] += 0.3F * (float)sin((double)k + i);
-    }
-    OK(sp_model_save(in("hf"), &c, &job.state, region, f, NULL, 0, &err));
-    sp_job_clear(&job);
-    sp_free(region);
+    draw_model(in("hf"), config, 5, f, &machine, bend, NULL);
     OK(sp_weights_open(&w, in("hf"), &err));
     return w;
 }
