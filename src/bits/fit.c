@@ -58,13 +58,6 @@ static float value(const struct factor *p)
     return p->start * expf(p->z);
 }
 
-/* Where row r of the file stands among the model's. */
-static int64_t row_of(const struct site *s, int64_t r)
-{
-    int64_t heads = s->t->layout.rope_heads, dim = heads ? s->rows / heads : 1, j = r % dim;
-    return heads ? r / dim * dim + j % 2 * (dim / 2) + j / 2 : r;
-}
-
 static void move_block(const struct fitting *k, const struct site *s, struct factor *p, unsigned char *block, float *w, const float *g)
 {
     float slope[SP_FORMAT_BLOCK_MAX];
@@ -86,7 +79,7 @@ static void move_row(void *arg, int64_t r, int thread)
 {
     const struct fitting *k = arg;
     const struct site *s = k->at;
-    int64_t to = row_of(s, r) * s->cols;
+    int64_t to = sp_layout_row(&s->t->layout, r, s->rows) * s->cols;
     int n = sp_formats[s->f].block, scales = fit_scales(s->f);
     (void)thread;
     for (int64_t i = 0, b = r * s->blocks; i < s->blocks; i++, b++)

@@ -17,6 +17,12 @@ static inline bool sp_bits_sound(const float *x, int64_t n)
     return isfinite(sum);
 }
 
+/* tensor.c: rows [first, first + n) as sp_export_rows makes them, by all threads; and all of a tensor's numbers, in format `as`
+ * and Hugging Face's order, as whoever reads `stored`, its bytes in format f, has them. */
+enum sp_status sp_bits_rows(const struct sp_export *e, const struct sp_export_tensor *t, int64_t first, int64_t n, enum sp_format f, struct sp_pool *pool, void *to,
+                            struct sp_err *err);
+enum sp_status sp_bits_read_back(const struct sp_export_tensor *t, enum sp_format f, const void *stored, enum sp_format as, void *to, struct sp_err *err);
+
 /* stream.c: a model on windows, part by part.  begin makes what enters the first layer; open brings a part, with the
  * statistics `what` in its MICRO program, and run sends all windows through one of its programs, MICRO or SCORE; on: what comes
  * out enters the next part.  Of the whole work, told to watch, that is from `from` to `to`.  open and shut end the part before. */

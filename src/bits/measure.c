@@ -11,8 +11,7 @@
 
 #include "../kernel/kernel.h"
 #include "bits.h"
-
-enum { TASKS = 64 };
+#include "inner.h"
 
 struct measuring {
     struct sp_export *e;
@@ -41,29 +40,6 @@ static enum sp_format tried(const struct sp_choices *c)
     return c->at[middle(c)].format;
 }
 
-struct packing { const struct sp_export *e; const struct sp_export_tensor *t; int64_t rows, each; unsigned char *to; struct sp_err err[TASKS]; };
-
-static void pack_some(void *arg, int64_t task, int thread)
-{
-    struct packing *p = arg;
-    int64_t first = task * p->each, n = p->rows - first < p->each ? p->rows - first : p->each;
-    (void)thread;
-    (void)sp_export_rows(p->e, p->t, first, n, p->t->type.format, p->to + sp_format_bytes(p->t->type.format, first * p->t->type.dim[p->t->type.n - 1]), &p->err[task]);
-}
-
-static enum sp_status pack(const struct measuring *k, const struct sp_export_tensor *t, unsigned char *to, struct sp_err *err)
-{
-    struct packing p = { .e = k->e, .t = t, .rows = sp_type_rows(&t->type), .to = to };
-    p.each = (p.rows + TASKS - 1) / TASKS;
-    sp_pool_run(k->m->pool, pack_some, &p, (p.rows + p.each - 1) / p.each);
-    for (int i = 0; i < TASKS; i++)
-        if (p.err[i].status) {
-            *err = p.err[i];
-            return err->status;
-        }
-    return SP_OK;
-}
-
 static enum sp_status store(struct measuring *k, int i, struct sp_err *err)
 {
     const struct sp_export_tensor *t = &k->e->tensor[i];
@@ -74,7 +50,7 @@ static enum sp_status store(struct measuring *k, int i, struct sp_err *err)
     if (!k->bytes[i])
         return sp_fail(err, SP_NOMEM, "no memory to store %s", t->name);
     if (!whole)
-        return pack(k, t, k->bytes[i], err);
+        return sp_bits_rows(k->e, t, 0, sp_type_rows(&t->type), t->type.format, k->m->pool, k->bytes[i], err);
     memcpy(k->bytes[i], whole, (size_t)sp_type_bytes(&t->type));
     return SP_OK;
 }
@@ -83,18 +59,8 @@ static enum sp_status store(struct measuring *k, int i, struct sp_err *err)
 static enum sp_status put(const struct measuring *k, int i, bool stored, struct sp_err *err)
 {
     const struct sp_export_tensor *t = &k->e->tensor[i];
-    struct sp_tensor in = *t->from;
-    enum sp_format f = tried(&k->c[i]);
-    struct sp_map map = { .at = k->bytes[i], .bytes = (size_t)sp_format_bytes(f, sp_type_elements(&t->type)), .path = (char *)(uintptr_t)t->name };
-    if (stored) {
-        in.map = &map;
-        in.at = 0;
-        in.bytes = map.bytes;
-        in.block_format = f;
-        in.dtype = sp_formats[f].name;
-        in.layout = t->layout;
-    }
-    return sp_tensor_read(&in, SP_F32, sp_live_state(k->m->live, t->name), err);
+    float *to = sp_live_state(k->m->live, t->name);
+    return stored ? sp_bits_read_back(t, tried(&k->c[i]), k->bytes[i], SP_F32, to, err) : sp_tensor_read(t->from, SP_F32, to, err);
 }
 
 /* ---- a run ---- */

@@ -11,7 +11,7 @@
 #include "bits.h"
 #include "inner.h"
 
-enum { BAND_NUMBERS = 1 << 22, COLS_MOST = 1 << 20, TASKS = 16, PARTS = 1 << 20 }; /* rounded at a time; of a matrix; rows are read by; of progress */
+enum { BAND_NUMBERS = 1 << 22, COLS_MOST = 1 << 20, PARTS = 1 << 20 }; /* rounded at a time; of a matrix; of progress */
 
 struct sp_bits_walk {
     const struct sp_bits_rounding *r;
@@ -37,30 +37,6 @@ static bool rounds(const struct sp_bits_walk *k, int i)
     return m && sp_format_grid(t->type.format) && m->cols == t->type.dim[1] && m->cols <= COLS_MOST;
 }
 
-/* ---- rows ---- */
-
-struct reading { const struct sp_export *e; const struct sp_export_tensor *t; int64_t first, rows, each; enum sp_format f; unsigned char *to; struct sp_err err[TASKS]; };
-
-static void read_some(void *arg, int64_t task, int thread)
-{
-    struct reading *d = arg;
-    int64_t from = task * d->each, n = d->rows - from < d->each ? d->rows - from : d->each;
-    (void)thread;
-    (void)sp_export_rows(d->e, d->t, d->first + from, n, d->f, d->to + sp_format_bytes(d->f, from * sp_type_cols(&d->t->type)), &d->err[task]);
-}
-
-static enum sp_status read_rows(const struct sp_bits_walk *k, const struct sp_export_tensor *t, int64_t first, int64_t n, enum sp_format f, void *to, struct sp_err *err)
-{
-    struct reading d = { .e = k->e, .t = t, .first = first, .rows = n, .each = (n + TASKS - 1) / TASKS, .f = f, .to = to };
-    sp_pool_run(k->r->pool, read_some, &d, (n + d.each - 1) / d.each);
-    for (int i = 0; i < TASKS; i++)
-        if (d.err[i].status) {
-            *err = d.err[i];
-            return err->status;
-        }
-    return SP_OK;
-}
-
 /* ---- a matrix ---- */
 
 static enum sp_status in_bands(struct sp_bits_walk *k, int i, const float *factor, int64_t most, float *w, struct sp_err *err)
@@ -73,10 +49,10 @@ static enum sp_status in_bands(struct sp_bits_walk *k, int i, const float *facto
         int64_t n = rows - at < most ? rows - at : most;
         unsigned char *to = k->bytes[i] + sp_format_bytes(f, at * cols);
         if (!factor) {
-            TRY(read_rows(k, t, at, n, f, to, err));
+            TRY(sp_bits_rows(k->e, t, at, n, f, k->r->pool, to, err));
             continue;
         }
-        TRY(read_rows(k, t, at, n, SP_F32, w, err));
+        TRY(sp_bits_rows(k->e, t, at, n, SP_F32, k->r->pool, w, err));
         TRY(sp_bits_round(f, w, n, cols, importance, factor, k->r->pool, to, err));
     }
     return SP_OK;
@@ -106,19 +82,7 @@ static enum sp_status put_back(struct sp_bits_walk *k, int i, struct sp_err *err
 {
     const struct sp_export_tensor *t = &k->e->tensor[i];
     const struct sp_state_entry *s = sp_state_find(&k->stream.job.state, t->name);
-    enum sp_format f = t->type.format;
-    char name[] = "what was rounded";
-    struct sp_map map = { k->bytes[i], (size_t)sp_type_bytes(&t->type), name };
-    struct sp_tensor made = *t->from;
-    if (!s)
-        return SP_OK;
-    made.dtype = sp_formats[f].safetensors ? sp_formats[f].safetensors : sp_formats[f].name;
-    made.block_format = sp_formats[f].block > 1 ? f : SP_F32;
-    made.layout = t->layout;
-    made.map = &map;
-    made.at = 0;
-    made.bytes = map.bytes;
-    return sp_tensor_read(&made, s->type.format, k->stream.live.state.at + s->at, err);
+    return s ? sp_bits_read_back(t, t->type.format, k->bytes[i], s->type.format, k->stream.live.state.at + s->at, err) : SP_OK;
 }
 
 /* ---- a layer ---- */

@@ -166,6 +166,7 @@ struct sp_layout {
     bool transposed;               /* [cols, rows]                                                             */
     float plus;                    /* added to every number                                                    */
 };
+int64_t sp_layout_row(const struct sp_layout *l, int64_t place, int64_t rows); /* Hugging Face's row that stands at `place` of `rows` */
 
 /* ---- safetensors ------------------------------------------------------------- */
 enum { SP_TENSOR_DIMS_MAX = 8 };

@@ -26,7 +26,7 @@ void sp_tensor_convert(void *to, enum sp_format to_format, const void *from, enu
 
 /* ---- the order of rows ---- */
 
-/* Where row r of Hugging Face's order stands in this layout, and back; `rows` of them in all. */
+/* Where row r of Hugging Face's order stands in this layout; sp_layout_row is the way back. */
 static int64_t place_of(const struct sp_layout *l, int64_t r, int64_t rows)
 {
     if (l->rope_heads) {
@@ -40,7 +40,7 @@ static int64_t place_of(const struct sp_layout *l, int64_t r, int64_t rows)
     return r;
 }
 
-static int64_t row_at(const struct sp_layout *l, int64_t place, int64_t rows)
+int64_t sp_layout_row(const struct sp_layout *l, int64_t place, int64_t rows)
 {
     if (l->rope_heads) {
         int64_t dim = rows / l->rope_heads, head = place / dim, j = place % dim;
@@ -109,7 +109,7 @@ static void read_straight(const struct reading *r)
         return;
     }
     for (int64_t i = 0; i < r->n; i++)
-        copy_row(r, r->out + sp_format_bytes(r->to, i * cols), from + sp_format_bytes(r->from, place_of(have, row_at(&r->as, r->first + i, rows), rows) * cols), cols,
+        copy_row(r, r->out + sp_format_bytes(r->to, i * cols), from + sp_format_bytes(r->from, place_of(have, sp_layout_row(&r->as, r->first + i, rows), rows) * cols), cols,
                  r->as.plus - have->plus);
 }
 
