@@ -93,7 +93,7 @@ static void pages_lent(void)
         big[i] = (unsigned char)(i * 7 + i / 256);
     put(in("onto"), big, sizeof big);
     assert_int_equal(sp_map_open(&m, in("onto"), &e), SP_OK);
-    assert_int_equal(sp_block_reserve(&b, 4 * sizeof big, &e), SP_OK);
+    assert_int_equal(sp_block_new(&b, 4 * sizeof big, &e), SP_OK);
     struct sp_lent *lent = sp_map_lend(b.at, b.bytes), *other = sp_map_lend(big, sizeof big);
     assert_true(lent && other);
     static const struct { size_t from, n, to; } cases[] = {

@@ -83,14 +83,11 @@ void *sp_arena_take(struct sp_arena *a, size_t bytes); /* zeroed, 64-aligned if 
 char *sp_arena_printf(struct sp_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sp_arena_clear(struct sp_arena *a);
 
-/* A block of known size for a program: mapped, huge pages asked for, touched once
- * by sp_block_new so that no step pays page faults.  Goes through the same failing hook. */
+/* A block of known size for a program: zeros, mapped, huge pages asked for.  A page is memory from its first use on; touched
+ * before, by the pool's threads (NULL: this one), no step pays for that.  Goes through the same failing hook. */
+struct sp_pool;
 struct sp_block { unsigned char *at; size_t bytes; };
 enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err);
-/* The same in two steps: until it is touched, a page is memory from its first use on.  Systems clear pages as they are
- * touched, which the pool's threads share. */
-struct sp_pool;
-enum sp_status sp_block_reserve(struct sp_block *b, size_t bytes, struct sp_err *err);
 void sp_block_touch(const struct sp_block *b, struct sp_pool *pool);
 void sp_block_free(struct sp_block *b);
 

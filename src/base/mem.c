@@ -210,7 +210,7 @@ static unsigned char *block_map(size_t span)
     return p + head;
 }
 
-enum sp_status sp_block_reserve(struct sp_block *b, size_t bytes, struct sp_err *err)
+enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err)
 {
     char size[32];
     unsigned char *p = NULL;
@@ -240,13 +240,6 @@ void sp_block_touch(const struct sp_block *b, struct sp_pool *pool)
 {
     struct sp_block all = *b;
     sp_pool_run(pool, touch, &all, (int64_t)((b->bytes + HUGE_PAGE - 1) / HUGE_PAGE));
-}
-
-enum sp_status sp_block_new(struct sp_block *b, size_t bytes, struct sp_err *err)
-{
-    TRY(sp_block_reserve(b, bytes, err));
-    sp_block_touch(b, NULL);
-    return SP_OK;
 }
 
 void sp_block_free(struct sp_block *b)

@@ -46,12 +46,12 @@ static enum sp_status make(struct sp_live *l, struct sp_pool *pool, bool profile
 {
     const struct sp_job *j = l->job;
     TRY(runnable(j, err));
-    TRY(sp_block_reserve(&l->state, (size_t)j->state.bytes + 64, err));
+    TRY(sp_block_new(&l->state, (size_t)j->state.bytes + 64, err));
     if (!j->state.phase_of)
         sp_block_touch(&l->state, pool);
     else if (!(l->lent = sp_map_lend(l->state.at, l->state.bytes)))
         return sp_fail(err, SP_NOMEM, "no memory to watch a file");
-    TRY(sp_block_reserve(&l->arena, (size_t)sp_job_arena_bytes(j) + 64, err));
+    TRY(sp_block_new(&l->arena, (size_t)sp_job_arena_bytes(j) + 64, err));
     sp_block_touch(&l->arena, pool);
     for (int i = 0; i < SP_RUNS; i++)
         if (j->has[i])
