@@ -14,7 +14,7 @@
 enum { COLS = 4096, ROWS = 1 << 15, MANY = 256, MANY_ROWS = 1024, RUNS = 4 };
 static const enum sp_format FORMAT = SP_Q4_K;
 
-struct probe { struct sp_pool *pool; const struct sp_machine *machine; unsigned char *blocks, *scratch; float *a, *c; };
+struct probe { struct sp_pool *pool; const struct sp_machine *machine; unsigned char *blocks, *scratch, *work; float *a, *c; };
 
 static double processor_s(void)
 {
@@ -26,7 +26,7 @@ static double processor_s(void)
 /* Seconds of the best run; 0: no row multiplies blocks here. */
 static double best(const struct probe *p, int64_t m, int64_t n)
 {
-    struct sp_gemm_args g = { .a = p->a, .b = p->blocks, .c = p->c, .m = m, .n = n, .k = COLS, .lda = COLS, .ldb = COLS, .ldc = n, .trans = 2,
+    struct sp_gemm_args g = { .a = p->a, .b = p->blocks, .c = p->c, .work = p->work, .m = m, .n = n, .k = COLS, .lda = COLS, .ldb = COLS, .ldc = n, .trans = 2,
                               .a_format = SP_F32, .b_format = FORMAT, .c_format = SP_F32 };
     double least = 0;
     sp_kernel_gemm.cut(&g, p->machine->threads);
@@ -61,9 +61,10 @@ enum sp_status work_rates_bits(const struct sp_machine *m, double *bytes_per_s, 
     TRY(sp_pool_new(&p.pool, m->threads, err));
     p.blocks = sp_alloc((size_t)sp_format_bytes(FORMAT, (int64_t)ROWS * COLS));
     p.scratch = sp_alloc((size_t)SP_SCRATCH_MAX * (size_t)(m->threads > 0 ? m->threads : 1));
+    p.work = sp_alloc(SP_GEMM_WORK(MANY, COLS));
     p.a = sp_alloc((size_t)MANY * COLS * sizeof(float));
     p.c = sp_alloc((size_t)MANY * ROWS * sizeof(float) / 8);
-    bool well = p.blocks && p.scratch && p.a && p.c;
+    bool well = p.blocks && p.scratch && p.work && p.a && p.c;
     if (well) {
         fill(&p);
         double few = best(&p, 1, ROWS), many = best(&p, MANY, MANY_ROWS);
@@ -72,6 +73,7 @@ enum sp_status work_rates_bits(const struct sp_machine *m, double *bytes_per_s, 
     }
     sp_free(p.c);
     sp_free(p.a);
+    sp_free(p.work);
     sp_free(p.scratch);
     sp_free(p.blocks);
     sp_pool_free(p.pool);

@@ -19,7 +19,7 @@ static void find_ends(struct sp_engine *e)
     }
 }
 
-/* A copy in huge pages is read a tenth faster, for which memory has to be ample. */
+/* A copy in huge pages is read faster (docs/performance.md), for which memory has to be ample. */
 static bool stays_on_file(const struct sp_weights *w, const struct sp_machine *m)
 {
     uint64_t bytes = 0;
